@@ -1,0 +1,25 @@
+"""utility_configs/*.yaml -> typed `UtilityConfig`: the one place where a utility's particulars stand."""
+
+from hc_platform.catalog.loading import Catalog, ConfigError, Problem, load_catalog, load_config
+from hc_platform.catalog.models import (
+    ConstraintColumns,
+    FieldTarget,
+    LayerConfig,
+    ResourceConfig,
+    UtilityConfig,
+    json_schema,
+)
+
+__all__ = [
+    "Catalog",
+    "ConfigError",
+    "ConstraintColumns",
+    "FieldTarget",
+    "LayerConfig",
+    "Problem",
+    "ResourceConfig",
+    "UtilityConfig",
+    "json_schema",
+    "load_catalog",
+    "load_config",
+]

@@ -1,0 +1,1 @@
+"""Raw features -> sections -> feeder records -> summaries; pure functions over Polars frames."""
