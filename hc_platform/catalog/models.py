@@ -155,7 +155,21 @@ class ConstraintColumns(_Strict):
     columns: dict[str, Constraint] = Field(min_length=2, description="published column -> constraint")
     unit: CapacityUnit | None = Field(None, description="unit of the columns; else the layer's")
     ceiling: float | None = Field(None, description="in that unit; where all stand at it, nothing binds")
+    ceilings: dict[str, float] = Field(
+        default_factory=dict, description="columns whose ceiling is another: {primary_hc_flicker: 20}"
+    )
     nulls: Nulls = Field(default_factory=dict)
+
+    def ceiling_of(self, column: str) -> float | None:
+        """The study's upper end for one column, in the columns' unit; None where none is known."""
+        return self.ceilings.get(column, self.ceiling)
+
+    @model_validator(mode="after")
+    def _ceilings_of_columns(self) -> "ConstraintColumns":
+        strange = sorted(set(self.ceilings) - set(self.columns))
+        if strange:
+            raise ValueError(f"ceilings names {', '.join(strange)}, which is no column here")
+        return self
 
 
 class ResourceConfig(_Strict):
@@ -201,6 +215,9 @@ class LayerConfig(_Strict):
     """One published layer, table or file."""
 
     name: str | None = Field(None, description="the published name; the layer is resolved by it")
+    title: str | None = Field(
+        None, description="our own name for it in every table, where the published name is not known"
+    )
     layer_index: int | None = Field(None, ge=0, description="its index, a hint: utilities renumber")
     service_url: str | None = Field(None, description="where this layer is, if not in the utility's service")
     path: str | None = Field(None, description="for files: a URL, or a path inside the import folder")
@@ -240,7 +257,7 @@ class LayerConfig(_Strict):
     @property
     def label(self) -> str:
         """The name by which the layer stands in every table."""
-        return self.name or self.path or f"layer {self.layer_index}"
+        return self.name or self.title or self.path or f"layer {self.layer_index}"
 
     def fields_of(self, resource: Resource) -> FieldMap:
         """The layer's common fields and the resource's own."""
