@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,6 +18,7 @@ from hc_platform.catalog.models import (
     ConstraintColumns,
     FieldTarget,
     LayerConfig,
+    Resource,
     ResourceConfig,
     UtilityConfig,
     Verification,
@@ -145,6 +146,8 @@ def load_catalog(directory: Path) -> Catalog:
     return Catalog(configs)
 
 
+# Parts of a key that the short form of one resource leaves out.
+_LEFT_OUT = ("resources", *get_args(Resource))
 _MODELS: dict[str, type[BaseModel]] = {
     "layers": LayerConfig,
     "resources": ResourceConfig,
@@ -191,6 +194,8 @@ def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
     for part in loc:
         if isinstance(node, yaml.MappingNode):
             found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None and part in _LEFT_OUT:
+                continue
             if found is None:
                 return line
             line, node = found[0].start_mark.line + 1, found[1]

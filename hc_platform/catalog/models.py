@@ -5,7 +5,7 @@ What does not: reading files and naming lines (`loading`), or what is done with 
 """
 
 from datetime import date
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -61,6 +61,9 @@ CAPACITY_COLUMNS: Final = (
 )
 HOSTING_COLUMNS: Final = CAPACITY_COLUMNS[:3]
 _CAPACITY_UNITS: Final = ("w", "kw", "mw", "va", "kva", "mva")
+# Keys of the short forms: of a resource beside its layer's, of a layer beside its utility's.
+_OF_ONE_RESOURCE: Final = ("constraint_columns", "capacity_basis", "feeder_rule")
+_OF_ONE_LAYER: Final = ("layer_index", "field_map")
 _SECRET_HEADERS: Final = {
     "authorization",
     "cookie",
@@ -105,7 +108,10 @@ def _null_map(value: Any) -> Any:
     return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
-Nulls = Annotated[dict[str, ValueStatus], BeforeValidator(_null_map)]
+Nulls = Annotated[
+    dict[str, ValueStatus],
+    BeforeValidator(_null_map, json_schema_input_type=list[str | float] | dict[str, ValueStatus]),
+]
 
 
 class FieldTarget(_Strict):
@@ -146,7 +152,15 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-FieldMap = dict[str, Annotated[list[FieldTarget], Field(min_length=1), BeforeValidator(_as_list)]]
+_Target = Canonical | FieldTarget
+FieldMap = dict[
+    str,
+    Annotated[
+        list[FieldTarget],
+        Field(min_length=1),
+        BeforeValidator(_as_list, json_schema_input_type=_Target | list[_Target]),
+    ],
+]
 
 
 class ConstraintColumns(_Strict):
@@ -245,7 +259,7 @@ class LayerConfig(_Strict):
         if not isinstance(value, dict) or "resources" in value:
             return value
         value = dict(value)
-        own = {k: value.pop(k) for k in ("constraint_columns", "capacity_basis", "feeder_rule") if k in value}
+        own = {k: value.pop(k) for k in _OF_ONE_RESOURCE if k in value}
         value["resources"] = {value.pop("resource", "generation"): own}
         return value
 
@@ -339,7 +353,7 @@ class UtilityConfig(_Strict):
         if not isinstance(value, dict) or "field_map" not in value or "layers" in value:
             return value
         value = dict(value)
-        layer = {k: value.pop(k) for k in ("layer_index", "field_map") if k in value}
+        layer = {k: value.pop(k) for k in _OF_ONE_LAYER if k in value}
         value["layers"] = [{"grain": "feeder", **layer}]
         return value
 
@@ -433,8 +447,14 @@ class UtilityConfig(_Strict):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a utility config, for editors."""
+    """The JSON Schema of a utility config, for editors: the short forms are valid too."""
     schema = UtilityConfig.model_json_schema()
+    layer = schema["$defs"]["LayerConfig"]
+    resource = schema["$defs"]["ResourceConfig"]["properties"]
+    layer["required"].remove("resources")
+    layer["properties"]["resource"] = {"enum": list(get_args(Resource)), "default": "generation"}
+    layer["properties"] |= {k: resource[k] for k in _OF_ONE_RESOURCE}
+    schema["properties"] |= {k: layer["properties"][k] for k in _OF_ONE_LAYER}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "hc_platform utility config"
     return schema
