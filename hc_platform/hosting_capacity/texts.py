@@ -68,12 +68,8 @@ def fold(text: pl.Expr) -> pl.Expr:
 
 
 def fold_key(key: str) -> str:
-    """Do to one Python text what ``fold`` does to a column."""
-    return (
-        re.sub(r"[\s\u200b\u2060\ufeff]+", " ", re.sub(r"[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]", "-", key))
-        .strip()
-        .lower()
-    )
+    """Fold one text of a config the way ``fold`` folds a column."""
+    return str(pl.select(fold(pl.lit(key))).item())
 
 
 def trim(text: pl.Expr) -> pl.Expr:

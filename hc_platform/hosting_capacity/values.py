@@ -211,7 +211,11 @@ def parse_phase(text: pl.Expr) -> pl.Expr:
     return staged(
         text,
         {"folded": fold(field("text"))},
-        {"letters": letters, "counted": counted},
+        # "NA" and "N/A" are no phase A with its neutral
+        {
+            "letters": pl.when(word_status(field("folded"), NO_NULLS).is_null()).then(letters),
+            "counted": counted,
+        },
         {
             "value": pl.coalesce(
                 field("counted").replace_strict(count_names, default=None, return_dtype=pl.String),
