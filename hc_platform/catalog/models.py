@@ -230,7 +230,7 @@ class LayerConfig(_Strict):
 
     name: str | None = Field(None, description="the published name; the layer is resolved by it")
     title: str | None = Field(
-        None, description="our own name for it in every table, where the published name is not known"
+        None, description="our own name for it in every table: where the published one is unknown, or changes"
     )
     layer_index: int | None = Field(None, ge=0, description="its index, a hint: utilities renumber")
     service_url: str | None = Field(None, description="where this layer is, if not in the utility's service")
@@ -271,7 +271,7 @@ class LayerConfig(_Strict):
     @property
     def label(self) -> str:
         """The name by which the layer stands in every table."""
-        return self.name or self.title or self.path or f"layer {self.layer_index}"
+        return self.title or self.name or self.path or f"layer {self.layer_index}"
 
     def fields_of(self, resource: Resource) -> FieldMap:
         """The layer's common fields and the resource's own."""
@@ -428,6 +428,10 @@ class UtilityConfig(_Strict):
             raise ValueError(f"layer {layer.label}: no service_url, neither here nor at the utility")
         if layer.feeder_id_from and layer.feeder_id_from.layer not in labels:
             raise ValueError(f"layer {layer.label}: feeder_id_from names no layer of this config")
+        if layer.feeder_id_from:
+            other = self.layer(layer.feeder_id_from.layer)
+            if layer.feeder_id_from.matches not in other.named_fields:
+                raise ValueError(f"layer {layer.label}: feeder_id_from.matches is no field that {other.label} maps")
         for resource, spec in layer.resources.items():
             fields = layer.fields_of(resource)
             default = layer.capacity_unit or self.capacity_unit

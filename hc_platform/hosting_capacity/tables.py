@@ -157,6 +157,7 @@ SOURCE_LAYERS = Table(
         _LAYER,
         Column("layer_index", "int", "The layer's index when it was pulled; utilities renumber."),
         Column("source_url", "text", "Where it was read."),
+        Column("where_sql", "text", "The filter the server applied."),
         Column("status", "text", "How the pull ended.", values=("complete", "changed", "unchanged")),
         Column(
             "same_as_snapshot",
@@ -213,7 +214,7 @@ REJECTED_FEATURES = Table(
             "reason",
             "text",
             "Why it was not accepted.",
-            values=("unparseable_capacity", "no_record_key", "duplicate_feature"),
+            values=("unparseable_capacity", "ragged_lists", "duplicate_feature"),
             required=True,
         ),
         Column("detail", "text", "The field and value at fault."),
@@ -240,7 +241,7 @@ RECORDS = Table(
         _CAPACITY,
         _ELECTRICAL,
         _RECORD_DATE,
-        Column("section_count", "int", "Published sections behind the row."),
+        Column("section_count", "int", "Published rows behind the feeder, of all its layers."),
         Column("capacity_source", "text", "The layer that the hosting capacity came from."),
         _PLACE,
         Column(

@@ -1,0 +1,1 @@
+"""Geometry as columns: centroids, boxes, lengths, order in space."""

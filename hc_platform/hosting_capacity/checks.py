@@ -1,0 +1,106 @@
+"""What must hold before rows are published, as pure functions of what a step reports.
+
+What belongs here: the checks, their thresholds and their wording. What does not: running them (`orchestration`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+# Above these a unit is wrong, not a feeder large: no distribution feeder takes 500 MW, and kW read as MW gives thousands.
+PLAUSIBLE_MW: Final = 500.0
+PLAUSIBLE_KV: Final = 138.0
+MAX_ROW_CHANGE: Final = 0.5
+MAX_UNREADABLE: Final = 0.01
+MAX_NULL_RISE: Final = 0.25
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check's result. `blocking`: a failure stops the commit; else it is a warning to look at."""
+
+    name: str
+    passed: bool
+    blocking: bool
+    message: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+SECTION_CHECKS: Final = {
+    "all_features_accounted_for": True,
+    "record_keys_are_unique": True,
+    "units_are_plausible": True,
+    "values_are_readable": True,
+    "row_count_is_stable": True,
+    "null_rate_is_stable": False,
+    "constraints_are_known": False,
+}
+"""Check name -> whether it blocks."""
+
+
+def accounted_for(expected: int, fetched: int, accepted: int, rejected: int) -> Check:
+    """accepted + rejected = fetched = the server's count."""
+    return Check(
+        "all_features_accounted_for",
+        accepted + rejected == fetched == expected,
+        True,
+        f"{accepted} accepted + {rejected} rejected = {accepted + rejected}; fetched {fetched}; server counted {expected}",
+        {"accepted": accepted, "rejected": rejected, "fetched": fetched, "server_count": expected},
+    )
+
+
+def keys_unique(rows: int, distinct: int, collisions: int) -> Check:
+    """(resource, record_key) is unique; `collisions` were told apart by a number behind the key."""
+    message = f"{rows} rows, {distinct} keys; {collisions} rows share a key with another and got a number"
+    return Check("record_keys_are_unique", rows == distinct, True, message, {"collisions": collisions})
+
+
+def units_plausible(greatest: pl.DataFrame) -> Check:
+    """No capacity beyond 500 MW and no voltage beyond 138 kV. `greatest`: column, value (greatest magnitude)."""
+    limits = {"voltage_kv": PLAUSIBLE_KV}
+    wrong = [(c, v) for c, v in greatest.iter_rows() if v is not None and v > limits.get(c, PLAUSIBLE_MW)]
+    message = "; ".join(f"{c} reaches {v:g}: is its unit right?" for c, v in wrong) or "all within bounds"
+    return Check("units_are_plausible", not wrong, True, message, {c: v for c, v in greatest.iter_rows() if v is not None})
+
+
+def values_readable(quality: pl.DataFrame) -> Check:
+    """At most 1 % of any field's published values cannot be read."""
+    published = pl.col("rows") - pl.col("nulls") + pl.col("unreadable")
+    bad = quality.filter(pl.col("unreadable") > 0).with_columns(share=pl.col("unreadable") / published)
+    worst = bad.filter(pl.col("share") > MAX_UNREADABLE)
+    told = [
+        f"{r['field']} ({r['column']}): {r['unreadable']} of {r['rows']}, e.g. {r['sample']!r}"
+        for r in bad.iter_rows(named=True)
+    ]
+    return Check(
+        "values_are_readable",
+        worst.is_empty(),
+        True,
+        "; ".join(told) or "every published value was read",
+        {"unreadable": int(quality["unreadable"].sum())},
+    )
+
+
+def row_count_stable(now: int, before: int | None) -> Check:
+    """The count moved by no more than half since the last snapshot."""
+    if not before:
+        return Check("row_count_is_stable", True, True, f"{now} rows; no earlier snapshot to compare with")
+    change = (now - before) / before
+    message = f"{now} rows, {before} in the last snapshot ({change:+.1%})"
+    return Check("row_count_is_stable", abs(change) <= MAX_ROW_CHANGE, True, message, {"change": change})
+
+
+def null_rate_stable(now: float, before: float | None) -> Check:
+    """The share of rows without capacity did not rise by more than a quarter."""
+    told = "no earlier snapshot" if before is None else f"{before:.1%} in the last snapshot"
+    message = f"{now:.1%} of rows have no capacity; {told}"
+    passed = before is None or now - before <= MAX_NULL_RISE
+    return Check("null_rate_is_stable", passed, False, message, {"null_rate": now})
+
+
+def constraints_known(unknown: pl.DataFrame) -> Check:
+    """Constraint texts no rule knows are counted; they stand as 'other' with their raw text."""
+    listed = ", ".join(f"{text!r} ({count})" for text, count in unknown.head(10).iter_rows())
+    message = f"unknown constraint texts: {listed}" if listed else "every constraint text is known"
+    return Check("constraints_are_known", unknown.is_empty(), False, message, {"unknown_texts": unknown.height})

@@ -1,0 +1,263 @@
+"""A utility's layers -> raw_features and source_layers of one snapshot; and the log of every attempt.
+
+What belongs here: deciding whether to fetch, fetching every layer, committing all of them or none.
+What does not: how a layer is fetched (`sources`), what its fields mean (`hosting_capacity`).
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from filelock import FileLock, Timeout
+
+from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, SOURCE_LAYERS
+from hc_platform.lake.store import Lake
+from hc_platform.pipeline.snapshots import layers_of, newest_pull, snapshot_at
+from hc_platform.pipeline.windows import Verified, raw_rows, verify
+from hc_platform.sources import LayerSource, SourceError
+from hc_platform.sources.base import LayerDescription, LayerPull, Progress, match_fields
+
+Status = Literal["complete", "changed", "unchanged"]
+
+
+class PastSnapshotError(SourceError):
+    """A layer holds only today's data, and the lake has no raw rows of that past snapshot."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch did. `layers`: SOURCE_LAYERS rows; `same_as`: the snapshot that holds the rows if unchanged."""
+
+    status: Status
+    snapshot: str
+    layers: pl.DataFrame
+    same_as: str | None = None
+    source_hash: str | None = None
+
+    @property
+    def expected(self) -> int:
+        """Features the server counted, all layers."""
+        return int(self.layers["expected_count"].sum())
+
+    @property
+    def fetched(self) -> int:
+        """Features received, all layers."""
+        return int(self.layers["records_fetched"].sum())
+
+
+@dataclass(frozen=True)
+class _Pulled:
+    layer: LayerConfig
+    found: LayerDescription
+    pull: LayerPull
+    verified: Verified
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def fetch(
+    config: UtilityConfig,
+    snapshot: str,
+    *,
+    source: LayerSource,
+    lake: Lake,
+    staging: Path,
+    now: datetime,
+    progress: Progress = lambda layer, done, total: None,
+    force: bool = False,
+    run_id: str | None = None,
+) -> Fetched:
+    """Bring one utility's raw features of one snapshot into the lake, all layers or none.
+
+    A source whose edit dates (or, failing these, whose content) are those of the newest snapshot is `unchanged`:
+    neither downloaded nor copied, unless `force`. A past snapshot is answered from the lake if it is there.
+    Raises SourceError: PartialPullError when a layer came short, PastSnapshotError for a past that is gone.
+    """
+    current = snapshot_at(now, config.cadence)
+    if snapshot != current:
+        held = layers_of(lake, config.utility_code, snapshot)
+        if held.is_empty():
+            raise PastSnapshotError(
+                f"{config.utility_code}: the source holds only today's data ({current}), and the lake has no raw "
+                f"snapshot {snapshot}. Everything after raw_features can be rebuilt for snapshots that have one."
+            )
+        same_as = held["same_as_snapshot"].drop_nulls().first()
+        return Fetched("unchanged", snapshot, held, same_as if isinstance(same_as, str) else snapshot)
+    with _only_one(staging, config.utility_code), _logged(lake, config, snapshot, run_id) as log:
+        result = _fetch_now(config, snapshot, source, lake, staging, progress, force, run_id)
+        log.append(result)
+    return result
+
+
+def _fetch_now(
+    config: UtilityConfig,
+    snapshot: str,
+    source: LayerSource,
+    lake: Lake,
+    staging: Path,
+    progress: Progress,
+    force: bool,
+    run_id: str | None,
+) -> Fetched:
+    code = config.utility_code
+    described = [(layer, source.describe(config, layer)) for layer in config.layers]
+    for layer, found in described:
+        match_fields(config, layer, found)
+    before = newest_pull(lake, code, until=snapshot)
+    if not force and _not_edited(described, before):
+        return _unchanged(config, snapshot, lake, before, run_id)
+
+    _sweep(staging / code, keep=snapshot)
+    pulled = []
+    for layer, found in described:
+        pull = source.pull(config, layer, found, staging / code / snapshot / _slug(layer.label), progress)
+        verified = verify(pull.files, pull.expected_count, f"{code}, layer {layer.label}")
+        pulled.append(_Pulled(layer, found, pull, verified))
+    if not force and _same_content(pulled, before):
+        _sweep(staging / code)
+        return _unchanged(config, snapshot, lake, before, run_id)
+
+    layers = SOURCE_LAYERS.conform(pl.DataFrame([_layer_row(code, snapshot, p) for p in pulled], infer_schema_length=None))
+    rows = (
+        frame
+        for p in pulled
+        for frame in raw_rows(p.pull.files, code=code, snapshot=snapshot, layer=p.layer.label, at=p.at)
+    )
+    partition = {"utility_code": code, "snapshot": snapshot}
+    lake.replace(RAW_FEATURES, partition, rows, run_id=run_id)
+    lake.replace(SOURCE_LAYERS, partition, layers, run_id=run_id)
+    _sweep(staging / code)
+    status: Status = "changed" if any(p.pull.status == "changed" for p in pulled) else "complete"
+    return Fetched(status, snapshot, layers, source_hash=_hash_of(layers))
+
+
+def _not_edited(described: list[tuple[LayerConfig, LayerDescription]], before: pl.DataFrame) -> bool:
+    """Every layer tells an edit date, and date, count, address and filter are those of the last pull."""
+    known = {row["layer"]: row for row in before.iter_rows(named=True)}
+    return set(known) == {layer.label for layer, _ in described} and all(
+        found.edited_at is not None
+        and found.edited_at == known[layer.label]["source_edited_at"]
+        and (found.count, found.url, layer.where)
+        == tuple(known[layer.label][c] for c in ("expected_count", "source_url", "where_sql"))
+        for layer, found in described
+    )
+
+
+def _same_content(pulled: list[_Pulled], before: pl.DataFrame) -> bool:
+    known = {row["layer"]: (row["source_hash"], row["source_url"]) for row in before.iter_rows(named=True)}
+    return {p.layer.label: (p.verified.source_hash, p.found.url) for p in pulled} == known
+
+
+def _unchanged(
+    config: UtilityConfig, snapshot: str, lake: Lake, before: pl.DataFrame, run_id: str | None
+) -> Fetched:
+    same_as = str(before["snapshot"][0])
+    if same_as == snapshot:  # this very snapshot stands already
+        return Fetched("unchanged", snapshot, before, same_as, _hash_of(before))
+    layers = before.with_columns(
+        snapshot=pl.lit(snapshot), status=pl.lit("unchanged"), same_as_snapshot=pl.lit(same_as)
+    )
+    partition = {"utility_code": config.utility_code, "snapshot": snapshot}
+    lake.replace(SOURCE_LAYERS, partition, layers, run_id=run_id)
+    return Fetched("unchanged", snapshot, layers, same_as, _hash_of(layers))
+
+
+def _layer_row(code: str, snapshot: str, pulled: _Pulled) -> dict[str, Any]:
+    found, pull = pulled.found, pulled.pull
+    return {
+        "utility_code": code,
+        "snapshot": snapshot,
+        "layer": pulled.layer.label,
+        "layer_index": found.layer_index,
+        "source_url": found.url,
+        "where_sql": pulled.layer.where,
+        "status": pull.status,
+        "same_as_snapshot": None,
+        "expected_count": pull.expected_count,
+        "records_fetched": pulled.verified.rows,
+        "object_id_field": found.object_id_field,
+        "fields_json": json.dumps(dict(found.fields)),
+        "metadata_json": json.dumps(dict(found.metadata), default=str),
+        "source_edited_at": found.edited_at,
+        "source_hash": pulled.verified.source_hash,
+        "plan": pull.plan,
+        "requests": pull.requests,
+        "bytes": pull.bytes,
+        "notes": pull.notes,
+        "fetched_at": pulled.at,
+    }
+
+
+def _hash_of(layers: pl.DataFrame) -> str:
+    return hashlib.blake2b("".join(layers.sort("layer")["source_hash"]).encode(), digest_size=16).hexdigest()
+
+
+def _slug(label: str) -> str:
+    """A folder's name for a layer; the hash keeps two labels apart that differ only in punctuation."""
+    digest = hashlib.blake2b(label.encode(), digest_size=4).hexdigest()
+    return f"{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')[:40]}-{digest}"
+
+
+def _sweep(folder: Path, keep: str | None = None) -> None:
+    """Remove staged windows, of all snapshots or of all but one."""
+    for child in folder.iterdir() if folder.is_dir() else ():
+        if child.name != keep:
+            shutil.rmtree(child, ignore_errors=True)
+
+
+@contextmanager
+def _only_one(staging: Path, code: str) -> Iterator[None]:
+    """One fetch of a utility at a time on this machine; the windows on disk are not for two."""
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(staging / f"{code}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise SourceError(f"{code}: another run is fetching it now; wait for that one", retryable=True) from None
+
+
+@contextmanager
+def _logged(lake: Lake, config: UtilityConfig, snapshot: str, run_id: str | None) -> Iterator[list[Fetched]]:
+    """Append the start and the end of an attempt to the log; the caller appends its result to the list."""
+    ingestion_id = str(uuid.uuid4())
+
+    def event(status: str, **more: Any) -> None:
+        row = {
+            "ingestion_id": ingestion_id,
+            "run_id": run_id,
+            "utility_code": config.utility_code,
+            "snapshot": snapshot,
+            "at": datetime.now(UTC),
+            "status": status,
+            "source_url": config.service_url or config.layers[0].service_url or config.layers[0].path,
+            **more,
+        }
+        frame = pl.DataFrame([row], schema_overrides={k: INGESTION_EVENTS.schema[k] for k in row})
+        lake.append(INGESTION_EVENTS, INGESTION_EVENTS.conform(frame), run_id=run_id)
+
+    event("running")
+    results: list[Fetched] = []
+    try:
+        yield results
+    except BaseException as error:
+        event("failed", error_message=str(error) or type(error).__name__)
+        raise
+    result = results[0]
+    moved = result.status != "unchanged"
+    event(
+        result.status,
+        expected_count=result.expected,
+        records_fetched=result.fetched if moved else 0,
+        bytes=int(result.layers["bytes"].sum()) if moved else 0,
+        source_edited_at=result.layers["source_edited_at"].max(),
+        source_hash=result.source_hash,
+    )

@@ -1,0 +1,339 @@
+"""raw_features -> sections and rejected_features of one utility and snapshot, streamed.
+
+What belongs here: batches in, parts on disk, one sorted stream out, committed only after its checks.
+What does not: what a row means (`hosting_capacity.sections`), or when it runs (`orchestration`).
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from hc_platform.catalog.models import CAPACITY_COLUMNS, LayerConfig, UtilityConfig
+from hc_platform.geo.geometry import hilbert_key
+from hc_platform.hosting_capacity import checks, values
+from hc_platform.hosting_capacity.checks import Check
+from hc_platform.hosting_capacity.extract import extract_fields
+from hc_platform.hosting_capacity.keys import repeated_keys
+from hc_platform.hosting_capacity.sections import normalize
+from hc_platform.hosting_capacity.tables import RAW_FEATURES, REJECTED_FEATURES, SECTIONS
+from hc_platform.hosting_capacity.vocabulary import unknown_constraints
+from hc_platform.lake.store import Lake
+from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
+from hc_platform.sources.base import LayerDescription, match_fields
+
+BATCH_ROWS = 50_000
+_HOSTING_NULL = pl.all_horizontal(
+    pl.col("hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_capacity_max_mw", "remaining_capacity_mw").is_null()
+)
+
+
+class NoRawSnapshotError(LookupError):
+    """There is nothing to normalize: the raw snapshot is not in the lake."""
+
+
+@dataclass(frozen=True)
+class SectionsReport:
+    """What normalizing found, before anything is committed.
+
+    `quality`: per resource, field and column: rows, nulls, unreadable, sample. `by_layer`: per layer: fetched,
+    accepted, rejected. `unknown`: constraint texts no rule knows. `skipped_layers`: layers that stand in the config
+    or in the raw snapshot but not in both, as when history is normalized again with a newer config.
+    """
+
+    expected: int
+    fetched: int
+    accepted: int
+    rejected: int
+    rows: int
+    distinct_keys: int
+    collisions: int
+    null_rate: float
+    greatest: pl.DataFrame
+    quality: pl.DataFrame
+    by_layer: pl.DataFrame
+    reasons: pl.DataFrame
+    unknown: pl.DataFrame
+    skipped_layers: list[str]
+
+    def checks(self, before: "PreviousSections | None") -> list[Check]:
+        """All checks of checks.SECTION_CHECKS, in their order."""
+        return [
+            checks.accounted_for(self.expected, self.fetched, self.accepted, self.rejected),
+            checks.keys_unique(self.rows, self.distinct_keys, self.collisions),
+            checks.units_plausible(self.greatest),
+            checks.values_readable(self.quality),
+            checks.row_count_stable(self.rows, before.rows if before else None),
+            checks.null_rate_stable(self.null_rate, before.null_rate if before else None),
+            checks.constraints_known(self.unknown),
+        ]
+
+
+@dataclass(frozen=True)
+class PreviousSections:
+    """The last snapshot's sections, to compare with."""
+
+    rows: int
+    null_rate: float
+
+
+@dataclass(frozen=True)
+class PreparedSections:
+    """Normalized parts on disk, waiting for their checks."""
+
+    report: SectionsReport
+    partition: dict[str, str]
+    folder: Path
+    memory: str
+
+    def commit(self, lake: Lake, run_id: str | None = None) -> None:
+        """Replace the partition of both tables. Rejects first: sections never stand without theirs."""
+        lake.replace(REJECTED_FEATURES, self.partition, pl.read_parquet(self.folder / "rejected.parquet"), run_id=run_id)
+        lake.replace(SECTIONS, self.partition, self._stream(), run_id=run_id)
+
+    def _stream(self) -> Iterator[pl.DataFrame]:
+        """Sections along the Hilbert curve, sorted by DuckDB within its memory limit."""
+        columns = ", ".join(f's."{c}"' for c in SECTIONS.schema if c != "record_key")
+        with duckdb.connect(str(self.folder / "sort.duckdb")) as connection:
+            connection.execute(f"SET memory_limit = '{self.memory}'")
+            connection.execute("SET threads = 2")
+            result = connection.execute(
+                f"""
+                SELECT {columns}, coalesce(r.new_key, s.record_key) AS record_key
+                FROM read_parquet('{self.folder}/part-*.parquet', hive_partitioning = false) s
+                LEFT JOIN read_parquet('{self.folder}/repeated.parquet') r
+                  ON s.resource = r.resource AND s.feature_key = r.feature_key AND s.record_key = r.record_key
+                WHERE r.feature_key IS NULL OR r.new_key IS NOT NULL
+                ORDER BY s.hilbert, s.feature_key, s.resource, record_key
+                """  # noqa: S608 - a folder of ours and column names of ours
+            )
+            for batch in result.to_arrow_reader(BATCH_ROWS):
+                yield pl.DataFrame(batch).select(SECTIONS.schema)
+
+
+def held_by(lake: Lake, code: str, snapshot: str) -> str:
+    """The snapshot that holds this snapshot's rows: itself, or the one it is unchanged since.
+
+    Raises NoRawSnapshotError when there is none.
+    """
+    layers = layers_of(lake, code, snapshot)
+    if layers.is_empty():
+        held = ", ".join(raw_snapshots(lake, code)) or "none"
+        raise NoRawSnapshotError(
+            f"{code}: the lake has no raw snapshot {snapshot} (it has: {held}); materialize raw_features/{code} first"
+        )
+    return layers["same_as_snapshot"].drop_nulls().first() or snapshot  # type: ignore[return-value]
+
+
+def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections | None:
+    """Rows and null rate of the newest earlier snapshot that has sections."""
+    earlier = sorted(
+        p["snapshot"] for p in lake.partitions(SECTIONS) if p["utility_code"] == code and p["snapshot"] < snapshot
+    )
+    if not earlier:
+        return None
+    scan = lake.scan(SECTIONS, utility_code=code, snapshot=earlier[-1])
+    rows, rate = scan.select(pl.len(), _HOSTING_NULL.mean()).collect().row(0)
+    return PreviousSections(rows, rate or 0.0)
+
+
+@contextmanager
+def prepared_sections(
+    config: UtilityConfig, snapshot: str, lake: Lake, *, memory: str = "1GB", scratch: Path | None = None
+) -> Iterator[PreparedSections]:
+    """Normalize a raw snapshot into parts on disk; the caller looks at the report and commits, or does not.
+
+    Memory stays bounded by a batch, the keys and DuckDB's limit, whatever the number of sections.
+    """
+    code = config.utility_code
+    layers = layers_of(lake, code, snapshot)
+    if scratch:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"sections-{code}-", dir=scratch) as name:
+        folder = Path(name)
+        report = _write_parts(config, snapshot, lake, layers, folder)
+        yield PreparedSections(report, {"utility_code": code, "snapshot": snapshot}, folder, memory)
+
+
+def _write_parts(
+    config: UtilityConfig, snapshot: str, lake: Lake, layers: pl.DataFrame, folder: Path
+) -> SectionsReport:
+    code = config.utility_code
+    published = {row["layer"]: _described(row) for row in layers.iter_rows(named=True)}
+    present = [layer for layer in config.layers if layer.label in published]
+    names = {layer.label: match_fields(config, layer, published[layer.label]) for layer in present}
+    lookups = {
+        layer.label: _feeder_ids(config, layer, names, lake, snapshot)
+        for layer in present
+        if layer.feeder_id_from and layer.feeder_id_from.layer in names
+    }
+    fetched: dict[str, int] = dict.fromkeys(names, 0)
+    rejected: list[pl.DataFrame] = [REJECTED_FEATURES.empty()]
+    quality: list[pl.DataFrame] = []
+    part = 0
+    for batch in lake.batches(RAW_FEATURES, BATCH_ROWS, utility_code=code, snapshot=snapshot):
+        for (label,), raw in batch.partition_by("layer", as_dict=True, maintain_order=True).items():
+            if label not in names:
+                continue  # a layer that the config has dropped since; it is told of in skipped_layers
+            layer = config.layer(str(label))
+            done = normalize(
+                raw, config, layer, snapshot=snapshot, feeder_ids=lookups.get(layer.label), names=names[layer.label]
+            )
+            fetched[layer.label] += done.fetched
+            rejected.append(done.rejected)
+            quality.append(done.quality.with_columns(layer=pl.lit(layer.label)))
+            done.sections.with_columns(
+                hilbert=hilbert_key(done.sections["centroid_lon"], done.sections["centroid_lat"])
+            ).write_parquet(folder / f"part-{part:06d}.parquet", compression="lz4")
+            part += 1
+    if part == 0:
+        SECTIONS.empty().with_columns(
+            content_hash=pl.lit(0, pl.UInt64), hilbert=pl.lit(0, pl.Int64)
+        ).write_parquet(folder / "part-000000.parquet")
+    layers = layers.filter(pl.col("layer").is_in(list(names)))
+    skipped = sorted(set(published) ^ {layer.label for layer in config.layers})
+    return _report(lake, code, snapshot, layers, folder, fetched, pl.concat(rejected), quality, skipped)
+
+
+def _report(
+    lake: Lake,
+    code: str,
+    snapshot: str,
+    layers: pl.DataFrame,
+    folder: Path,
+    fetched: dict[str, int],
+    rejected: pl.DataFrame,
+    quality: list[pl.DataFrame],
+    skipped: list[str],
+) -> SectionsReport:
+    sections = pl.scan_parquet(folder / "part-*.parquet")
+    repeated = repeated_keys(sections.select("resource", "record_key", "feature_key", "content_hash", "layer"))
+    repeated.write_parquet(folder / "repeated.parquet")
+    kept = sections.join(
+        repeated.lazy().filter(pl.col("new_key").is_null()),
+        on=["resource", "feature_key", "record_key"],
+        how="anti",
+    )
+    accepted = kept.select("layer", "feature_key").unique().group_by("layer").len("accepted").collect()
+    rejected = pl.concat([rejected, _duplicates(lake, code, snapshot, sections, repeated, kept)])
+    rejected.write_parquet(folder / "rejected.parquet")
+    by_layer = (
+        pl.DataFrame({"layer": list(fetched), "fetched": list(fetched.values())}, schema={"layer": pl.String, "fetched": pl.Int64})
+        .join(accepted, on="layer", how="left")
+        .join(rejected.group_by("layer").len("rejected"), on="layer", how="left")
+        .with_columns(pl.col("accepted", "rejected").fill_null(0).cast(pl.Int64))
+    )
+    facts = kept.select(
+        pl.len().alias("rows"),
+        _HOSTING_NULL.mean().alias("null_rate"),
+        *[pl.col(c).abs().max() for c in (*CAPACITY_COLUMNS, "voltage_kv")],
+    ).collect()
+    collisions = repeated["new_key"].count()
+    keys = sections.select(pl.struct("resource", "record_key").n_unique()).collect().item() + collisions
+    raw_constraints = kept.select("constraining_metric_raw").collect().to_series()
+    return SectionsReport(
+        expected=int(layers["expected_count"].sum()),
+        fetched=sum(fetched.values()),
+        accepted=int(by_layer["accepted"].sum()),
+        rejected=rejected.height,
+        rows=facts["rows"][0],
+        distinct_keys=keys,
+        collisions=collisions,
+        null_rate=facts["null_rate"][0] or 0.0,
+        greatest=facts.drop("rows", "null_rate").unpivot(variable_name="column", value_name="value"),
+        quality=_total(quality),
+        by_layer=by_layer,
+        reasons=rejected.group_by("layer", "reason").agg(pl.len().alias("count"), pl.first("detail")).sort("layer", "reason"),
+        unknown=unknown_constraints(raw_constraints),
+        skipped_layers=skipped,
+    )
+
+
+def _duplicates(
+    lake: Lake, code: str, snapshot: str, sections: pl.LazyFrame, repeated: pl.DataFrame, kept: pl.LazyFrame
+) -> pl.DataFrame:
+    """REJECTED_FEATURES rows for features that only repeat another one."""
+    copies = (
+        repeated.filter(pl.col("new_key").is_null())
+        .lazy()
+        .join(sections.select("feature_key", "resource", "record_key", "layer"), on=["resource", "feature_key", "record_key"])
+        .select("layer", "feature_key", "record_key")
+        .unique(["layer", "feature_key"])
+        .join(kept.select("layer", "feature_key"), on=["layer", "feature_key"], how="anti")
+        .collect()
+    )
+    if copies.is_empty():
+        return REJECTED_FEATURES.empty()
+    raw = lake.scan(RAW_FEATURES, utility_code=code, snapshot=snapshot).select(
+        "utility_code", "snapshot", "layer", "object_id", "feature_key", "raw_attributes"
+    )
+    found = raw.join(copies.lazy(), on=["layer", "feature_key"]).with_columns(
+        reason=pl.lit("duplicate_feature"),
+        detail=pl.concat_str(pl.lit("repeats another feature with the key "), "record_key"),
+    )
+    return REJECTED_FEATURES.conform(found.drop("record_key").collect())
+
+
+def _described(row: dict[str, Any]) -> LayerDescription:
+    """A layer as it was when it was pulled: history is held against the contract of its own time."""
+    return LayerDescription(
+        url=row["source_url"],
+        name=row["layer"],
+        layer_index=row["layer_index"],
+        fields=json.loads(row["fields_json"]),
+        object_id_field=row["object_id_field"],
+        count=row["expected_count"],
+        edited_at=row["source_edited_at"],
+    )
+
+
+def _feeder_ids(
+    config: UtilityConfig, layer: LayerConfig, names: dict[str, dict[str, str]], lake: Lake, snapshot: str
+) -> pl.DataFrame:
+    """`match` -> `feeder_id` from another layer; a name of several ids is left out, and so gives NULL."""
+    spec = layer.feeder_id_from
+    assert spec is not None  # noqa: S101 - the caller asks only for such layers
+    other = config.layer(spec.layer)
+    resource = next(iter(other.resources))
+    id_field = next(f for f, ts in other.fields_of(resource).items() if any(t.to == "feeder_id_external" for t in ts))
+    published = names[other.label]
+    raw = (
+        lake.scan(RAW_FEATURES, utility_code=config.utility_code, snapshot=snapshot)
+        .filter(pl.col("layer") == other.label)
+        .select("raw_attributes")
+        .collect()
+        .to_series()
+    )
+    matches = published.get(spec.matches, spec.matches)
+    texts = extract_fields(raw, list(dict.fromkeys([matches, published[id_field]])))
+    return (
+        texts.select(
+            match=values.parse_text(pl.col(matches)), feeder_id=values.parse_identifier(pl.col(published[id_field]))
+        )
+        .drop_nulls()
+        .unique()
+        .group_by("match")
+        .agg(pl.col("feeder_id").first(), n=pl.len())
+        .filter(pl.col("n") == 1)
+        .drop("n")
+    )
+
+
+def _total(quality: list[pl.DataFrame]) -> pl.DataFrame:
+    if not quality:
+        return pl.DataFrame(
+            schema=dict.fromkeys(("layer", "resource", "field", "column"), pl.String)
+            | dict.fromkeys(("rows", "nulls", "unreadable"), pl.Int64)
+            | {"sample": pl.String}
+        )
+    return (
+        pl.concat(quality)
+        .group_by("layer", "resource", "field", "column", maintain_order=True)
+        .agg(pl.col("rows", "nulls", "unreadable").sum(), pl.col("sample").drop_nulls().first())
+    )

@@ -1,0 +1,105 @@
+"""ArcGIS feature and map services as a source: the utility's config translated for `arcgis`, and back.
+
+What belongs here: which of a config's keys reach the client, and what a failed pull means to the pipeline.
+What does not: the protocol (`hc_platform.arcgis`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hc_platform import arcgis
+from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.settings import secret
+from hc_platform.sources.base import (
+    LayerDescription,
+    LayerPull,
+    PartialPullError,
+    Progress,
+    SourceError,
+    SourceOptions,
+)
+
+_RETRYABLE = {"retry", "shrink", "down", "blocked"}
+
+
+@dataclass(frozen=True)
+class ArcGISSource:
+    """Layers of an ArcGIS FeatureServer or MapServer."""
+
+    options: SourceOptions
+
+    def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
+        """Resolve the layer by its name and ask for its fields, count and last edit."""
+        http = self._http(config)
+        try:
+            info = arcgis.describe_layer(
+                config.layer_service_url(layer), name=layer.name, layer_index=layer.layer_index, http=http
+            )
+            state = arcgis.layer_state(info, where=layer.where, http=http)
+        except arcgis.ArcGISError as error:
+            raise _translated(error, config, layer) from error
+        return LayerDescription(
+            url=info.url,
+            name=info.name,
+            layer_index=info.layer_id,
+            fields={f.name: f.type for f in info.fields},
+            object_id_field=info.object_id_field,
+            count=state.count,
+            edited_at=state.edited_at,
+            metadata=info.raw,
+            native=info,
+        )
+
+    def pull(
+        self, config: UtilityConfig, layer: LayerConfig, found: LayerDescription, directory: Path, progress: Progress
+    ) -> LayerPull:
+        """Pull all features under the config's `where`, with every attribute."""
+        try:
+            pull = arcgis.pull_layer(
+                found.native,
+                directory,
+                where=layer.where,
+                page_size=layer.page_size or config.page_size,
+                out_sr=config.out_sr,
+                http=self._http(config),
+                progress=lambda done, total: progress(layer.label, done, total),
+            )
+        except arcgis.ArcGISError as error:
+            raise _translated(error, config, layer) from error
+        if pull.status == "partial":
+            raise PartialPullError(_what_is_missing(config, layer, pull))
+        return LayerPull(
+            status=pull.status,
+            files=pull.files,
+            rows=pull.rows,
+            expected_count=pull.count_after,
+            plan=pull.plan,
+            requests=pull.requests,
+            bytes=pull.bytes_received,
+            notes=pull.notes,
+        )
+
+    def _http(self, config: UtilityConfig) -> arcgis.HttpOptions:
+        options, auth = self.options, config.auth
+        return arcgis.HttpOptions(
+            min_interval_s=options.min_interval_s,
+            in_flight=options.in_flight,
+            timeout_s=options.timeout_s,
+            attempts=options.attempts,
+            headers={"User-Agent": options.user_agent, **config.headers},
+            token=(lambda: secret(auth.secret)) if auth else None,
+        )
+
+
+def _translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: LayerConfig) -> SourceError:
+    return SourceError(f"{config.utility_code}, layer {layer.label}: {error}", retryable=error.kind in _RETRYABLE)
+
+
+def _what_is_missing(config: UtilityConfig, layer: LayerConfig, pull: "arcgis.LayerPull") -> str:
+    sample = ", ".join(map(str, pull.missing_object_ids[:20]))
+    reasons = "; ".join(str(q) for q in pull.quarantined[:5])
+    return (
+        f"{config.utility_code}, layer {layer.label}: the pull is partial, {pull.rows} of {pull.count_after} features "
+        f"came, {pull.missing_count} are missing (object ids {sample or 'unknown'}). {reasons} Nothing was published; "
+        "run again to resume with the windows already on disk."
+    )
