@@ -1,0 +1,402 @@
+"""Download a whole layer into a folder, resumable, and prove that nothing is missing.
+
+Belongs here: choosing a plan, resuming, the final reckoning against the server's count and ids. Does not
+belong here: single pieces (engine), what the rows mean (other packages).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from hc_platform.arcgis import merge, metadata, plan
+from hc_platform.arcgis.decode import page_decoder
+from hc_platform.arcgis.engine import Engine, UnfitPlan
+from hc_platform.arcgis.errors import ArcGISError, mask
+from hc_platform.arcgis.metadata import LayerInfo
+from hc_platform.arcgis.store import Store
+from hc_platform.arcgis.transport import HttpOptions, Session, run_sync
+
+Status = Literal["complete", "changed", "partial"]
+Plan = Literal["oid_windows", "object_ids", "offset", "envelope"]
+
+DEFAULT_PAGE = 2000  # rows; more only where asked for, since heavy pages are what servers fail on
+MISSING_SHOWN = 1000
+_DENSE = 0.7  # from this share of used ids on, windows as wide as a page can never hold more than a page
+_ROUNDS = 3  # how often the difference to the server is fetched while the server keeps changing
+
+
+@dataclass
+class LayerPull:
+    """What a download brought.
+
+    `status`: `complete` when rows = distinct ids = the server's count before and after; `changed` when
+    the rows match the server after the download but the layer was edited during it; `partial` when rows
+    are missing, which must not be published. `missing_object_ids` lists at most 1,000 of `missing_count`.
+    `quarantined` lists rows or windows that the server failed on, and (with `kept`) rows that are there
+    but whose geometry could not be read. `files` are the Parquet files with the rows, in the order of
+    object_id; `weak_identity` says that object_id is NULL in them. `null_tokens` counts NaN and Infinity
+    turned to null. `notes` is everything else a person should know.
+    """
+
+    info: LayerInfo
+    where: str
+    plan: Plan
+    started_at: datetime
+    status: Status = "partial"
+    count_before: int | None = None
+    count_after: int | None = None
+    rows: int = 0
+    missing_object_ids: list[int] = field(default_factory=list)
+    missing_count: int = 0
+    quarantined: list[dict[str, Any]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    requests: int = 0
+    retries: int = 0
+    bytes_received: int = 0
+    null_tokens: int = 0
+    resumed_rows: int = 0
+    completed_at: datetime | None = None
+    weak_identity: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def pull_layer(
+    info: LayerInfo,
+    directory: Path,
+    *,
+    where: str = "1=1",
+    out_fields: Sequence[str] = ("*",),
+    page_size: int | None = None,
+    out_sr: int = 4326,
+    http: HttpOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop_after: int | None = None,
+    return_geometry: bool = True,
+) -> LayerPull:
+    """Download every row of a layer that matches `where` into `directory`, one Parquet file per window.
+
+    The files have object_id (int64), attributes (the JSON text that the server sent) and geometry (WKB in
+    `out_sr`). When `directory` holds windows of the same question (layer, where, fields, out_sr, time of
+    last edit) they are kept and only the rest is fetched; otherwise it is cleared. `page_size` is rows
+    per request, at most what the server allows. `progress` is called with rows on disk and rows expected.
+    `stop_after` ends the download once so many rows are there (status `partial`), for samples.
+
+    Raises ArcGISError where going on makes no sense (auth, blocked, moved, down, bad_request); what was
+    fetched stays on disk for the next call.
+    """
+    work = _Pull(
+        info, directory, where, tuple(out_fields), page_size, out_sr, progress, stop_after, return_geometry
+    )
+
+    async def run() -> LayerPull:
+        async with Session(http or HttpOptions()) as session:
+            return await work.run(session)
+
+    return run_sync(run())
+
+
+@dataclass
+class _Pull:
+    info: LayerInfo
+    directory: Path
+    where: str
+    out_fields: tuple[str, ...]
+    page_size: int | None
+    out_sr: int
+    progress: Callable[[int, int], None] | None
+    stop_after: int | None
+    return_geometry: bool
+
+    session: Session = field(init=False)
+    store: Store = field(init=False)
+    engine: Engine = field(init=False)
+    result: LayerPull = field(init=False)
+
+    async def run(self, session: Session) -> LayerPull:
+        self.session = session
+        info = self.info
+        self.result = LayerPull(info, self.where, "oid_windows", datetime.now(UTC))
+        count = await metadata.count_rows(session, info, {"where": self.where})
+        self.result.count_before = count
+        self.store = Store(self.directory, self._fingerprint(count))
+        self.result.resumed_rows = self.store.rows if self.store.plan in ("oid_windows", "object_ids") else 0
+        await self._fetch()
+        await self._finish()
+        return self.result
+
+    def _fingerprint(self, count: int | None) -> dict[str, Any]:
+        edited = self.info.edited_at
+        return {
+            "layer": mask(self.info.url),
+            "where": self.where,
+            "out_fields": list(self.out_fields),
+            "out_sr": self.out_sr,
+            "geometry": self.return_geometry,
+            "edited_at": edited.isoformat() if edited else None,
+            "count": None if edited else count,
+            "object_id_field": self.info.object_id_field,
+        }
+
+    def _engine(self, oid_field: str | None) -> Engine:
+        info = self.info
+        page = min(self.page_size or DEFAULT_PAGE, info.max_record_count or self.page_size or 1000)
+        fields = list(self.out_fields)
+        if oid_field and "*" not in fields and oid_field.lower() not in (name.lower() for name in fields):
+            fields.insert(0, oid_field)
+        params = {
+            "outFields": ",".join(fields),
+            "returnGeometry": "true" if self.return_geometry else "false",
+        }
+        if info.geometry_type and self.return_geometry:
+            params |= {"outSR": str(self.out_sr), "returnTrueCurves": "false"}
+            if info.raw.get("hasZ"):
+                params["returnZ"] = "true"
+        geometry_type = info.geometry_type if self.return_geometry else None
+        return Engine(
+            session=self.session,
+            info=info,
+            store=self.store,
+            where=self.where,
+            params=params,
+            decoder=page_decoder(oid_field, geometry_type, self.out_sr, info.spatial_wkid),
+            page=max(1, page),
+            cap=info.max_record_count,
+            stop_after=self.stop_after,
+            progress=self.progress,
+            expected=self.result.count_before or 0,
+            notes=self.result.notes,
+        )
+
+    async def _fetch(self) -> None:
+        """Run the plans in the order of trust until one is answered truthfully."""
+        plans: list[Plan] = list(get_args(Plan))
+        identity = self.info.object_id_field is not None
+        if self.store.plan in ("oid_windows", "object_ids"):
+            plans = plans[[*map(str, plans)].index(self.store.plan) :]
+        else:
+            self.store.clear()  # row numbers and tiles of an earlier run prove nothing
+        failure: UnfitPlan | None = None
+        while plans:
+            kind = plans.pop(0)
+            if not identity and kind in ("oid_windows", "object_ids"):
+                continue
+            if not identity and kind == "offset" and self._has_shapes() and "envelope" in plans:
+                plans.append(kind)  # without ids, row numbers prove least
+                continue
+            self.result.plan, self.result.weak_identity = kind, not identity or kind == "envelope"
+            self.engine = self._engine(None if self.result.weak_identity else self.info.object_id_field)
+            try:
+                pieces = await self._pieces(kind)
+                self.store.begin(kind)
+                await self.engine.run(pieces)
+            except UnfitPlan as unfit:
+                failure = unfit
+                self.engine.note(f"{kind} given up: {unfit.reason}")
+                self.store.clear()
+                self.result.resumed_rows = 0
+                identity = identity and not unfit.identity
+                if "not asked for" in unfit.reason and self.where.replace(" ", "") != "1=1":
+                    raise ArcGISError(
+                        "bad_request", f"the server ignores where clauses, {self.where!r} too", self.info.url
+                    ) from None
+            else:
+                if kind == "envelope":
+                    merge.drop_copies(self.store)
+                return
+        assert failure is not None  # noqa: S101 (every plan was tried, so one has failed)
+        if isinstance(failure.__cause__, ArcGISError):
+            raise failure.__cause__
+        raise ArcGISError(
+            "schema", f"no way of paging is answered truthfully ({failure.reason})", self.info.url
+        )
+
+    def _has_shapes(self) -> bool:
+        return self.info.geometry_type is not None
+
+    async def _pieces(self, kind: Plan) -> Sequence[plan.Piece]:
+        """The pieces of a plan that are not on disk yet."""
+        if kind == "envelope":
+            return [self._whole_layer()]
+        if kind == "offset":
+            total = self.result.count_before
+            if total is None:
+                raise UnfitPlan("the server cannot count")
+            order = self.info.object_id_field if not self.result.weak_identity else self._any_order()
+            return plan.row_ranges(0, total, self.engine.page, order or "")
+        if kind == "object_ids":
+            ids = await self._ids()
+            if ids is None:
+                raise UnfitPlan("the server cannot list its ids")
+            have = set(self.store.ids().to_list())
+            return plan.id_lists([number for number in ids if number not in have], self.engine.page)
+        return await self._windows()
+
+    async def _windows(self) -> Sequence[plan.Piece]:
+        count = self.result.count_before
+        oid_field = self.info.object_id_field or ""
+        page = self.engine.page
+        bounds = await metadata.id_bounds(self.session, self.info, self.where) if count else None
+        ids: list[int] | None = None
+        span = bounds.greatest - bounds.least + 1 if bounds else 0
+        if not bounds or count is None or span < count or count < _DENSE * span:
+            ids = await self._ids()
+            if ids is None and (not bounds or count is None):
+                raise UnfitPlan("the server tells neither bounds nor ids")
+            if ids is None and count and span < count:
+                raise UnfitPlan("fewer object ids than rows", identity=True)
+        if ids is not None:
+            if count is None:
+                self.result.count_before = self.engine.expected = count = len(ids)
+            if len(ids) < count:
+                raise UnfitPlan(f"{len(ids)} distinct object ids for {count} rows", identity=True)
+            if not ids:
+                return []
+            bounds = metadata.Bounds(ids[0], ids[-1])
+        assert bounds is not None  # noqa: S101
+        done = [span for span in map(plan.span_of, self.store.names) if span]
+        pieces: list[plan.Piece] = []
+        for lo, hi in plan.gaps(bounds.least - 1, bounds.greatest, done):
+            if ids is not None:
+                pieces += plan.windows_between(ids, page, lo, hi, oid_field)
+            else:
+                density = (count or 0) / (bounds.greatest - bounds.least + 1)
+                self.engine.density = density
+                width = page if density >= _DENSE else int(0.75 * page / density)
+                pieces += plan.windows(lo, hi, width, oid_field)
+        if ids is not None:
+            self.engine.density = (
+                min(1.0, page / max((piece.size or 1) for piece in pieces)) if pieces else 1.0
+            )
+        return pieces
+
+    async def _ids(self) -> list[int] | None:
+        """The server's distinct ids, ascending, or None where it cannot list them."""
+        try:
+            return sorted(set(await metadata.object_ids(self.session, self.info, self.where)))
+        except ArcGISError as error:
+            if error.kind in ("auth", "moved", "down", "blocked"):
+                raise
+            return None
+
+    def _any_order(self) -> str:
+        plain = ("String", "Integer", "Double", "Single", "Date", "GUID", "GlobalID", "BigInteger", "OID")
+        return ",".join(
+            column.name
+            for column in self.info.fields
+            if column.type.removeprefix("esriFieldType").endswith(plain)
+        )
+
+    def _whole_layer(self) -> plan.Tile:
+        extent = self.info.raw.get("extent") or {}
+        reference = extent.get("spatialReference") or {}
+        corners: list[Any] = [extent.get(name) for name in ("xmin", "ymin", "xmax", "ymax")]
+        known = all(isinstance(number, int | float) for number in corners)
+        return plan.Tile(
+            wkid=reference.get("latestWkid") or reference.get("wkid"),
+            inside=(corners[0], corners[1], corners[2], corners[3]) if known else None,
+        )
+
+    async def _finish(self) -> None:
+        """Compare with the server, fetch what differs, and pass judgement."""
+        result, engine = self.result, self.engine
+        counted = await self._count_after()
+        agree = False
+        adjusted = False
+        if engine.stopped:
+            engine.note(f"stopped after {self.store.rows} rows as asked")
+        elif result.weak_identity:
+            agree = counted is not None and self.store.rows == counted
+            result.missing_count = max(0, (counted or 0) - self.store.rows)
+            engine.note("the layer has no usable object id: rows were told apart by their content")
+        else:
+            agree, adjusted = await self._reconcile(counted)
+        edited = await metadata.edited_at(self.session, self.info)
+        lost = [entry for entry in engine.quarantined if not entry.get("kept")]
+        if not agree or lost:
+            result.status = "partial"
+        elif adjusted or result.count_after != result.count_before or edited != self.info.edited_at:
+            result.status = "changed"
+            engine.note("the layer was edited during the download")
+        else:
+            result.status = "complete"
+        result.rows, result.files, result.null_tokens = (
+            self.store.rows,
+            self.store.files,
+            self.store.null_tokens,
+        )
+        result.quarantined = engine.quarantined
+        counters = self.session.counters
+        result.requests, result.retries = counters.requests, counters.retries
+        result.bytes_received, result.completed_at = counters.bytes_received, datetime.now(UTC)
+
+    async def _count_after(self) -> int | None:
+        self.result.count_after = await metadata.count_rows(self.session, self.info, {"where": self.where})
+        return self.result.count_after
+
+    async def _reconcile(self, counted: int | None) -> tuple[bool, bool]:
+        """Make the rows on disk the server's rows. Returns whether they are now, and whether anything was
+        changed.
+        """
+        result, adjusted = self.result, False
+        for _ in range(_ROUNDS):
+            have = self.store.ids()
+            if have.n_unique() < len(have) or not have.is_sorted():
+                merge.sort_and_unite(self.store)
+                have = self.store.ids()
+            if counted is not None and counted == len(have) and counted == result.count_before:
+                return True, adjusted
+            ids = await self._ids()
+            if ids is None:
+                result.missing_count = abs((counted or 0) - len(have))
+                self.engine.note(
+                    f"{len(have)} rows came, the server counts {counted} and cannot list its ids"
+                )
+                return counted == len(have), True
+            if counted is None:
+                result.count_after = counted = len(ids)
+            there, ours = set(ids), set(have.to_list())
+            missing, gone = sorted(there - ours), ours - there
+            result.missing_count, result.missing_object_ids = len(missing), missing[:MISSING_SHOWN]
+            if not missing and not gone:
+                if counted != len(ids):
+                    self.engine.note(f"the server counts {counted} rows but lists {len(ids)} ids")
+                return counted == len(ids), adjusted
+            adjusted = True
+            if gone:
+                self.engine.note(
+                    f"{len(gone)} rows were deleted at the source during the download and left out"
+                )
+                merge.remove(self.store, gone)
+            known_bad = {entry.get("object_id") for entry in self.engine.quarantined if not entry.get("kept")}
+            wanted = [number for number in missing if number not in known_bad]
+            if wanted:
+                await self._fetch_missing(wanted)
+            elif missing:
+                return False, adjusted
+            counted = await self._count_after()
+        have = self.store.ids()
+        result.missing_count = max(0, (counted or 0) - len(have))
+        return counted == len(have) and not result.missing_object_ids, adjusted
+
+    async def _fetch_missing(self, ids: list[int]) -> None:
+        """Fetch rows by id into a folder of their own, then merge them into the files they belong to."""
+        aside = Store(self.directory / "missing", {"at": datetime.now(UTC).isoformat()})
+        engine = self._engine(self.info.object_id_field)
+        engine.store, engine.page, engine.cap, engine.progress = (
+            aside,
+            self.engine.page,
+            self.engine.cap,
+            None,
+        )
+        engine.quarantined = self.engine.quarantined
+        with suppress(UnfitPlan):  # then the ids stay missing, and the pull partial
+            await engine.run(plan.id_lists(ids, engine.page))
+        self.engine.note(f"{aside.rows} of {len(ids)} rows that the windows did not bring were fetched by id")
+        merge.merge(self.store, aside)
+        shutil.rmtree(aside.directory)
