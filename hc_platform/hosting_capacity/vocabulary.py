@@ -99,7 +99,6 @@ def _rule(text: pl.Expr) -> pl.Expr:
     words = (
         pl.field("text")
         .str.replace_all(r"([a-z0-9])([A-Z])", "$1 $2")
-        .str.replace_all(r"([A-Z])([A-Z][a-z])", "$1 $2")
         .str.to_lowercase()
         .str.replace_all(r"[^\p{L}\p{N}]+", " ")
         .str.strip_chars(" ")
