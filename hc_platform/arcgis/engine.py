@@ -67,6 +67,7 @@ class Engine:
     _failures: int = 0
     _big_failures: int = 0
     _answered: bool = False
+    _probed: bool = False
     _tainted: set[str] = field(default_factory=set)
     _first_rows: dict[int, str] = field(default_factory=dict)
 
@@ -109,9 +110,7 @@ class Engine:
         if likely > self.page * 1.5:
             return piece.split(ceil(likely / self.page))
         try:
-            page = await self.session.ask(
-                query_url(self.info), {**self.params, **piece.params(self.where)}, self.decoder
-            )
+            page = await self._query(piece)
         except ArcGISError as error:
             return await self._failed(piece, error, likely)
         self._answered, self._failures = True, 0
@@ -119,11 +118,19 @@ class Engine:
             self.note(note)
         return await self._judge(piece, page)
 
+    async def _query(self, piece: Piece) -> Page:
+        params = {**self.params, **piece.params(self.where)}
+        return await self.session.ask(query_url(self.info), params, self.decoder)
+
     async def _failed(self, piece: Piece, error: ArcGISError, likely: float) -> Sequence[Piece]:
         if error.kind in ("bad_request", "schema") and not self._answered:
             raise UnfitPlan(error.what, identity=error.kind == "schema") from error
         if error.kind not in ("retry", "shrink"):
             raise error
+        if not self._answered and not self._probed:
+            self._probed = True
+            if not await self._answers_least(piece):
+                raise UnfitPlan(error.what) from error
         self._failures += 1
         in_flight = self.session.http.in_flight
         if self._failures > 16 * in_flight:
@@ -144,6 +151,16 @@ class Engine:
             self._quarantine(piece, error.what)
         self._tainted.update(part.name for part in parts)
         return parts
+
+    async def _answers_least(self, piece: Piece) -> bool:
+        """Whether the server answers this kind of question at all, asked for as little as possible."""
+        while parts := piece.split(2):
+            piece = parts[0]
+        try:
+            await self._query(piece)
+        except ArcGISError:
+            return False
+        return True
 
     def _quarantine(self, piece: Piece, reason: str) -> None:
         if len(self.quarantined) >= _MAX_QUARANTINED:

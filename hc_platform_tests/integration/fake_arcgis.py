@@ -26,7 +26,9 @@ def mercator(lon: float, lat: float) -> list[float]:
 class FakeLayer:
     """Lines with ids that have gaps: every seventh number is unused. Answers a query as a dict."""
 
-    def __init__(self, rows: int = 10_000, *, max_record_count: int = 2000, first: int = 1, gap: int = 7) -> None:
+    def __init__(
+        self, rows: int = 10_000, *, max_record_count: int = 2000, first: int = 1, gap: int = 7
+    ) -> None:
         self.max_record_count = max_record_count
         ids = [first + i + i // (gap - 1) for i in range(rows)] if gap else [first + i for i in range(rows)]
         self.rows = {oid: self.attributes(oid) for oid in ids}
@@ -49,7 +51,13 @@ class FakeLayer:
             "geometryType": "esriGeometryPolyline",
             "objectIdField": "OBJECTID",
             "maxRecordCount": self.max_record_count,
-            "extent": {"xmin": -72.1, "ymin": 40.9, "xmax": -70.9, "ymax": 42.1, "spatialReference": {"wkid": 4326}},
+            "extent": {
+                "xmin": -72.1,
+                "ymin": 40.9,
+                "xmax": -70.9,
+                "ymax": 42.1,
+                "spatialReference": {"wkid": 4326},
+            },
             "editingInfo": {"lastEditDate": 1700000000000},
             "advancedQueryCapabilities": {"supportsPagination": True, "supportsStatistics": True},
             "fields": [
@@ -64,7 +72,11 @@ class FakeLayer:
         if path.endswith("/FeatureServer"):
             layer = {"id": 0, "name": "Sections", "type": "Feature Layer"}
             group = {"id": 7, "name": "Group", "type": "Group Layer", "subLayerIds": [0]}
-            return {"currentVersion": 10.91, "layers": [group, layer], "tables": [{"id": 3, "name": "Lookup"}]}
+            return {
+                "currentVersion": 10.91,
+                "layers": [group, layer],
+                "tables": [{"id": 3, "name": "Lookup"}],
+            }
         if path.endswith("/layers"):
             return {"layers": [self.metadata()], "tables": []}
         if path.endswith("/FeatureServer/0"):
@@ -144,7 +156,10 @@ class FakeLayer:
     def touches(self, oid: int, box: dict[str, float]) -> bool:
         xs, ys = zip(*self.path(oid), strict=True)
         return (
-            min(xs) <= box["xmax"] and max(xs) >= box["xmin"] and min(ys) <= box["ymax"] and max(ys) >= box["ymin"]
+            min(xs) <= box["xmax"]
+            and max(xs) >= box["xmin"]
+            and min(ys) <= box["ymax"]
+            and max(ys) >= box["ymin"]
         )
 
 
@@ -182,7 +197,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.respond(*self.question())
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
 
 class _Server(ThreadingHTTPServer):
