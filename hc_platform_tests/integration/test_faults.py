@@ -232,9 +232,11 @@ def test_layer_without_object_id_is_read_by_tiles(service: str, tmp_path: Path) 
 
 
 def test_ignored_where_is_refused_when_it_matters(service: str, tmp_path: Path) -> None:
-    with fault_proxy(service, "where_ignored") as (url, _):
-        with pytest.raises(ArcGISError, match="ignores where") as caught:
-            pull(url, tmp_path, where="MW > 11")
+    with (
+        fault_proxy(service, "where_ignored") as (url, _),
+        pytest.raises(ArcGISError, match="ignores where") as caught,
+    ):
+        pull(url, tmp_path, where="MW > 11")
     assert caught.value.kind == "bad_request"
 
 
