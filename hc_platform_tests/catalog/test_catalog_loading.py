@@ -55,7 +55,7 @@ BROKEN = [
     ("missing_key", ("utility_name: Demo Electric\n", ""), 1, "utility_name", "required", "add utility_name:"),
     ("bad_enum", ("grain: feeder", "grain: feder"), 11, "layers.0.grain", "input should be", "did you mean feeder?"),
     ("bad_type", ("arcgis_feature", "arcgis_features"), 4, "data_source_type", "", "did you mean arcgis_feature?"),
-    ("bad_target", ("feeder_id_external", "feeder_id"), 14, "FeederId", "", "did you mean feeder_id_external?"),
+    ("bad_target", ("feeder_id_external", "feeder_id_extern"), 14, "FeederId", "", "did you mean feeder_id_external?"),
     ("wrong_unit", ("Capacity: hosting_capacity_mw", "Capacity: {to: hosting_capacity_mw, unit: kv}"), 15, "Capacity", "no unit of capacity", ""),
     ("secret_header", ("capacity_unit: mw", "headers: {Authorization: Bearer x}\ncapacity_unit: mw"), 6, "headers", "credential", ""),
     ("secret_in_url", ("HC/FeatureServer", "HC/FeatureServer?token=abc"), 5, "service_url", "credential (token)", ""),
