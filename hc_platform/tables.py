@@ -74,6 +74,11 @@ class Table:
         """Column name -> Polars type, in order."""
         return {c.name: POLARS_TYPES[c.type] for c in self.columns}
 
+    @property
+    def names(self) -> list[str]:
+        """Column names, in order."""
+        return [c.name for c in self.columns]
+
     def __getitem__(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
 

@@ -45,7 +45,7 @@ def accounted_for(expected: int, fetched: int, accepted: int, rejected: int) -> 
         "all_features_accounted_for",
         accepted + rejected == fetched == expected,
         True,
-        f"{accepted} accepted + {rejected} rejected = {accepted + rejected}; fetched {fetched}; server counted {expected}",
+        f"{accepted} accepted + {rejected} rejected ; {fetched} fetched; server counted {expected}",
         {"accepted": accepted, "rejected": rejected, "fetched": fetched, "server_count": expected},
     )
 
@@ -61,7 +61,13 @@ def units_plausible(greatest: pl.DataFrame) -> Check:
     limits = {"voltage_kv": PLAUSIBLE_KV}
     wrong = [(c, v) for c, v in greatest.iter_rows() if v is not None and v > limits.get(c, PLAUSIBLE_MW)]
     message = "; ".join(f"{c} reaches {v:g}: is its unit right?" for c, v in wrong) or "all within bounds"
-    return Check("units_are_plausible", not wrong, True, message, {c: v for c, v in greatest.iter_rows() if v is not None})
+    return Check(
+        "units_are_plausible",
+        not wrong,
+        True,
+        message,
+        {c: v for c, v in greatest.iter_rows() if v is not None},
+    )
 
 
 def values_readable(quality: pl.DataFrame) -> Check:
@@ -103,4 +109,6 @@ def constraints_known(unknown: pl.DataFrame) -> Check:
     """Constraint texts no rule knows are counted; they stand as 'other' with their raw text."""
     listed = ", ".join(f"{text!r} ({count})" for text, count in unknown.head(10).iter_rows())
     message = f"unknown constraint texts: {listed}" if listed else "every constraint text is known"
-    return Check("constraints_are_known", unknown.is_empty(), False, message, {"unknown_texts": unknown.height})
+    return Check(
+        "constraints_are_known", unknown.is_empty(), False, message, {"unknown_texts": unknown.height}
+    )

@@ -26,7 +26,8 @@ def extract_fields(raw_attributes: pl.Series, fields: list[str]) -> pl.DataFrame
     source = raw_attributes.rename("attributes").to_frame()
     with duckdb.connect() as connection:
         connection.register("source", source)
-        return connection.execute("SELECT unnest(from_json(attributes, ?)) FROM source", [shape]).pl()
+        query = "SELECT unnest(from_json(attributes, ?)) FROM source"
+        return pl.DataFrame(connection.sql(query, params=[shape]).to_arrow_table())
 
 
 def explode(frame: pl.DataFrame, spec: Explode) -> tuple[pl.DataFrame, pl.Series]:
@@ -36,5 +37,7 @@ def explode(frame: pl.DataFrame, spec: Explode) -> tuple[pl.DataFrame, pl.Series
     """
     lists = frame.with_columns(split_list(pl.col(c), separator=spec.separator) for c in spec.columns)
     lengths = [pl.col(c).list.len().fill_null(0) for c in spec.columns]
-    ragged = lists.select(pl.any_horizontal([n != lengths[0] for n in lengths] or [pl.lit(False)])).to_series()
+    ragged = lists.select(
+        pl.any_horizontal([n != lengths[0] for n in lengths] or [pl.lit(False)])
+    ).to_series()
     return lists.filter(~ragged).explode(spec.columns), ragged

@@ -4,6 +4,7 @@ What belongs here: the roll-up rules, as pure functions of a utility's sections.
 What does not: reading values (`sections`), totals per utility (`summaries`).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -18,7 +19,7 @@ _CAPACITY: Final = ("hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_c
 
 
 def build_records(
-    sections: pl.LazyFrame, feeder_attributes: pl.DataFrame, least_of: list[tuple[str, str]]
+    sections: pl.LazyFrame, feeder_attributes: pl.DataFrame, least_of: Sequence[tuple[str, str]]
 ) -> pl.DataFrame:
     """RECORDS rows of one utility and snapshot, unique on (resource, feeder_id_external).
 
@@ -52,7 +53,9 @@ def build_records(
     )
 
 
-def disagreeing(sections: pl.LazyFrame, columns: tuple[str, ...] = ("installed_dg_mw", "queued_dg_mw")) -> dict[str, int]:
+def disagreeing(
+    sections: pl.LazyFrame, columns: tuple[str, ...] = ("installed_dg_mw", "queued_dg_mw")
+) -> dict[str, int]:
     """For each column, how many feeders have sections that do not agree on it; their record's value is NULL."""
     named = sections.filter(pl.col("feeder_id_external").is_not_null())
     counts = named.group_by(*_GROUP, pl.col("grain") == "feeder").agg(
@@ -69,46 +72,60 @@ def _roll_up(rows: pl.LazyFrame) -> pl.LazyFrame:
     """One row per resource and feeder id."""
     value, low = pl.col("hosting_capacity_mw"), pl.col("hosting_capacity_min_mw")
     open_end = low.filter(value.is_null() & (pl.col("censored") == "at_ceiling")).max()
-    greatest = pl.when(open_end.is_null() | (value.max() > open_end)).then(value.max())  # else it is not known
+    greatest = pl.when(open_end.is_null() | (value.max() > open_end)).then(
+        value.max()
+    )  # else it is not known
     point = pl.when(pl.col("_least").first()).then(value.min()).otherwise(greatest)
-    grouped = rows.sort("record_key").group_by(_GROUP).agg(
-        *[_first(c) for c in ("feeder_name", "substation_name", "capacity_basis")],
-        hosting_capacity_mw=point,
-        hosting_capacity_min_mw=pl.min_horizontal(low.min(), value.min()),
-        hosting_capacity_max_mw=pl.when(open_end.is_null()).then(
-            pl.max_horizontal(pl.col("hosting_capacity_max_mw").max(), value.max())
-        ),
-        installed_dg_mw=_agreed("installed_dg_mw"),
-        queued_dg_mw=_agreed("queued_dg_mw"),
-        remaining_capacity_mw=pl.when(pl.col("_least").first())
-        .then(pl.col("remaining_capacity_mw").min())
-        .otherwise(pl.col("remaining_capacity_mw").max()),
-        censored=_at_point(point, "censored").fill_null(
-            pl.when(open_end.is_not_null())
-            .then(pl.lit("at_ceiling"))
-            .when((pl.col("censored") != "none").any())
-            .then(pl.col("censored").filter(pl.col("censored") != "none").first())
-            .otherwise(pl.lit("none"))
-        ),
-        value_status=pl.col("value_status").sort_by(pl.col("value_status").replace_strict(_STATUS_RANK)).first(),
-        constraining_metric=_at_point(point, "constraining_metric").fill_null(_commonest("constraining_metric")),
-        constraining_metric_raw=_at_point(point, "constraining_metric_raw").fill_null(
-            _commonest("constraining_metric_raw")
-        ),
-        voltage_kv=_commonest("voltage_kv"),
-        phase_config=pl.col("phase_config").sort_by(pl.col("phase_config").str.len_chars(), descending=True).first(),
-        is_overhead=_agreed("is_overhead"),
-        is_network=_agreed("is_network"),
-        record_date=pl.col("record_date").max(),
-        section_count=pl.len().cast(pl.Int64),
-        capacity_source=pl.col("layer").filter(_has_capacity()).first(),
-        bbox_west=pl.col("bbox_west").min(),
-        bbox_south=pl.col("bbox_south").min(),
-        bbox_east=pl.col("bbox_east").max(),
-        bbox_north=pl.col("bbox_north").max(),
-        centroid_lat=_weighted("centroid_lat"),
-        centroid_lon=_weighted("centroid_lon"),
-        length_km=pl.when(pl.col("length_km").count() > 0).then(pl.col("length_km").sum()),
+    grouped = (
+        rows.sort("record_key")
+        .group_by(_GROUP)
+        .agg(
+            *[_first(c) for c in ("feeder_name", "substation_name")],
+            # the basis goes with the value: a layer that publishes no hosting capacity has none
+            capacity_basis=pl.col("capacity_basis").filter(_has_capacity()).first(),
+            hosting_capacity_mw=point,
+            hosting_capacity_min_mw=pl.min_horizontal(low.min(), value.min()),
+            hosting_capacity_max_mw=pl.when(open_end.is_null()).then(
+                pl.max_horizontal(pl.col("hosting_capacity_max_mw").max(), value.max())
+            ),
+            installed_dg_mw=_agreed("installed_dg_mw"),
+            queued_dg_mw=_agreed("queued_dg_mw"),
+            remaining_capacity_mw=pl.when(pl.col("_least").first())
+            .then(pl.col("remaining_capacity_mw").min())
+            .otherwise(pl.col("remaining_capacity_mw").max()),
+            censored=_at_point(point, "censored").fill_null(
+                pl.when(open_end.is_not_null())
+                .then(pl.lit("at_ceiling"))
+                .when((pl.col("censored") != "none").any())
+                .then(pl.col("censored").filter(pl.col("censored") != "none").first())
+                .otherwise(pl.lit("none"))
+            ),
+            value_status=pl.col("value_status")
+            .sort_by(pl.col("value_status").replace_strict(_STATUS_RANK))
+            .first(),
+            constraining_metric=_at_point(point, "constraining_metric").fill_null(
+                _commonest("constraining_metric")
+            ),
+            constraining_metric_raw=_at_point(point, "constraining_metric_raw").fill_null(
+                _commonest("constraining_metric_raw")
+            ),
+            voltage_kv=_commonest("voltage_kv"),
+            phase_config=pl.col("phase_config")
+            .sort_by(pl.col("phase_config").str.len_chars(), descending=True)
+            .first(),
+            is_overhead=_agreed("is_overhead"),
+            is_network=_agreed("is_network"),
+            record_date=pl.col("record_date").max(),
+            section_count=pl.len().cast(pl.Int64),
+            capacity_source=pl.col("layer").filter(_has_capacity()).first(),
+            bbox_west=pl.col("bbox_west").min(),
+            bbox_south=pl.col("bbox_south").min(),
+            bbox_east=pl.col("bbox_east").max(),
+            bbox_north=pl.col("bbox_north").max(),
+            centroid_lat=_weighted("centroid_lat"),
+            centroid_lon=_weighted("centroid_lon"),
+            length_km=pl.when(pl.col("length_km").count() > 0).then(pl.col("length_km").sum()),
+        )
     )
     return grouped.sort(_GROUP)
 
@@ -162,7 +179,9 @@ def _prefer(own: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     }
     plain = [c for c in own.columns if c not in _GROUP and c not in special]
     return joined.select(
-        *_GROUP, *[pl.coalesce(c, f"{c}_parts").alias(c) for c in plain], *[e.alias(c) for c, e in special.items()]
+        *_GROUP,
+        *[pl.coalesce(c, f"{c}_parts").alias(c) for c in plain],
+        *[e.alias(c) for c, e in special.items()],
     )
 
 
@@ -179,7 +198,9 @@ def _own_rows(named: pl.LazyFrame, attributes: pl.DataFrame) -> pl.DataFrame:
     )
     merged = [_merge(parts) for parts in own["geometry"].to_list()]
     geometry = pl.Series("geometry", merged, dtype=pl.Binary)
-    names = pl.Series("geometry_type", [None if w is None else shapely.from_wkb(w).geom_type for w in merged], pl.String)
+    names = pl.Series(
+        "geometry_type", [None if w is None else shapely.from_wkb(w).geom_type for w in merged], pl.String
+    )
     return own.with_columns(geometry, names)
 
 

@@ -26,7 +26,9 @@ def repeated_keys(keys: pl.LazyFrame) -> pl.DataFrame:
             "resource",
             "feature_key",
             "record_key",
-            new_key=pl.when(pl.col("copy") == 0).then(pl.col("record_key") + "#" + (pl.col("position") + 1).cast(pl.String)),
+            new_key=pl.when(pl.col("copy") == 0).then(
+                pl.col("record_key") + "#" + (pl.col("position") + 1).cast(pl.String)
+            ),
         )
         .collect()
     )

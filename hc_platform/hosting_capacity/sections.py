@@ -4,7 +4,7 @@ What belongs here: what one layer's rows say, row by row; pure functions of a ba
 What does not: how a text is read (`values`, `vocabulary`), uniqueness across batches (`keys`), feeders (`feeders`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,7 +66,8 @@ def normalize(
     published = dict(names or {f: f for f in layer.named_fields})
     fields = extract_fields(raw["raw_attributes"], list(published.values()))
     texts = pl.concat(
-        [raw.select("feature_key"), fields.rename({new: old for old, new in published.items()})], how="horizontal"
+        [raw.select("feature_key"), fields.rename({new: old for old, new in published.items()})],
+        how="horizontal",
     )
     rejected: list[pl.DataFrame] = []
     if layer.explode:
@@ -83,11 +84,13 @@ def normalize(
         read, problems = _read_fields(texts, config, layer, resource, feeder_ids)
         quality.append(problems)
         parts.append(pl.concat([keys, _section_columns(read, config, layer, resource)], how="horizontal"))
-        rejected.append(read.filter(pl.col("__unreadable").is_not_null()).select(
-            texts.filter(read["__unreadable"].is_not_null())["feature_key"],
-            reason=pl.lit("unparseable_capacity"),
-            detail=pl.col("__unreadable"),
-        ))
+        rejected.append(
+            read.filter(pl.col("__unreadable").is_not_null()).select(
+                texts.filter(read["__unreadable"].is_not_null())["feature_key"],
+                reason=pl.lit("unparseable_capacity"),
+                detail=pl.col("__unreadable"),
+            )
+        )
     rejects = pl.concat(rejected).unique("feature_key", keep="first", maintain_order=True)
     sections = (
         pl.concat(parts)
@@ -97,12 +100,17 @@ def normalize(
             utility_code=pl.lit(config.utility_code), snapshot=pl.lit(snapshot), layer=pl.lit(layer.label)
         )
     )
-    identity = {"utility_code": pl.lit(config.utility_code), "snapshot": pl.lit(snapshot), "layer": pl.lit(layer.label)}
+    identity = {
+        "utility_code": pl.lit(config.utility_code),
+        "snapshot": pl.lit(snapshot),
+        "layer": pl.lit(layer.label),
+    }
     return Normalized(
-        sections.select(*SECTIONS.schema, "content_hash"),
+        sections.select(*SECTIONS.names, "content_hash"),
         REJECTED_FEATURES.conform(
-            rejects.join(raw.select("feature_key", "object_id", "raw_attributes"), on="feature_key", how="left")
-            .with_columns(**identity)
+            rejects.join(
+                raw.select("feature_key", "object_id", "raw_attributes"), on="feature_key", how="left"
+            ).with_columns(**identity)
         ),
         pl.concat(quality),
         raw.height,
@@ -155,19 +163,27 @@ def _read_fields(
     quality = []
     for field, targets in layer.fields_of(resource).items():
         for target in targets:
-            column = texts.select(_reader(target, unit)(pl.col(field)).alias(target.to)).to_series()
+            column = values.parse_column(texts[field], _reader(target, unit)).alias(target.to)
             read[target.to] = column
-            bad = column.struct.field("bad") if column.dtype == pl.Struct else pl.Series([False]).new_from_index(0, texts.height)
+            bad = (
+                column.struct.field("bad")
+                if column.dtype == pl.Struct
+                else pl.Series([False]).new_from_index(0, texts.height)
+            )
             if target.to in HOSTING_COLUMNS and bad.any():
                 message = pl.concat_str(pl.lit(f"{field} = "), pl.col(field))
-                unreadable = texts.select(pl.when(bad & unreadable.is_null()).then(message).otherwise(unreadable)).to_series()
+                unreadable = texts.select(
+                    pl.when(bad & unreadable.is_null()).then(message).otherwise(unreadable)
+                ).to_series()
             quality.append(_quality(resource, field, target.to, texts[field], column, bad))
     columns = layer.resources[resource].constraint_columns
     if columns:
         read["__binding"] = _binding(texts, columns, columns.unit or unit)
     if layer.feeder_id_from and feeder_ids is not None:
         match = texts.select(values.parse_text(pl.col(layer.feeder_id_from.field)).alias("match"))
-        read["feeder_id_external"] = match.join(feeder_ids, on="match", how="left", maintain_order="left")["feeder_id"]
+        read["feeder_id_external"] = match.join(feeder_ids, on="match", how="left", maintain_order="left")[
+            "feeder_id"
+        ]
     frame = pl.DataFrame([s.alias(n) for n, s in read.items()] + [unreadable.alias("__unreadable")])
     return frame, pl.DataFrame(quality, schema=_QUALITY_SCHEMA)
 
@@ -233,60 +249,39 @@ def _section_columns(
 
     hosting = "hosting_capacity_mw"
     published = [c for c in HOSTING_COLUMNS if c in read.columns]
-    return fill_remaining(
-        read.select(
-            resource=pl.lit(resource),
-            grain=pl.lit(layer.grain),
-            feeder_id_external=value("feeder_id_external"),
-            feeder_name=value("feeder_name"),
-            substation_name=value("substation_name"),
-            hosting_capacity_mw=value(hosting),
-            # a published range, or an open bound (">7500"), stands in min and max and never in the point
-            hosting_capacity_min_mw=pl.coalesce(value("hosting_capacity_min_mw"), part(hosting, "low")),
-            hosting_capacity_max_mw=pl.coalesce(value("hosting_capacity_max_mw"), part(hosting, "high")),
-            installed_dg_mw=value("installed_dg_mw"),
-            queued_dg_mw=value("queued_dg_mw"),
-            remaining_capacity_mw=value("remaining_capacity_mw").cast(pl.Float64),
-            capacity_basis=pl.lit(config.basis_of(layer, resource)),
-            censored=_first_mark(published),
-            value_status=_best_status(published),
-            **_constraint(read),
-            voltage_kv=value("voltage_kv"),
-            phase_config=value("phase_config"),
-            is_overhead=value("is_overhead"),
-            is_network=value("is_network"),
-            record_date=value("record_date"),
-        ).with_columns(pl.col(pl.Null).cast(pl.String))
-    ).cast({c: t for c, t in SECTIONS.schema.items() if c in _SECTION_VALUE_COLUMNS})
+    frame = read.select(
+        resource=pl.lit(resource),
+        grain=pl.lit(layer.grain),
+        feeder_id_external=value("feeder_id_external"),
+        feeder_name=value("feeder_name"),
+        substation_name=value("substation_name"),
+        hosting_capacity_mw=value(hosting),
+        # a published range, or an open bound (">7500"), stands in min and max and never in the point
+        hosting_capacity_min_mw=pl.coalesce(value("hosting_capacity_min_mw"), part(hosting, "low")),
+        hosting_capacity_max_mw=pl.coalesce(value("hosting_capacity_max_mw"), part(hosting, "high")),
+        installed_dg_mw=value("installed_dg_mw"),
+        queued_dg_mw=value("queued_dg_mw"),
+        remaining_capacity_mw=value("remaining_capacity_mw").cast(pl.Float64),
+        capacity_basis=pl.lit(config.basis_of(layer, resource)),
+        censored=_first_mark(published),
+        value_status=_best_status(published),
+        **_constraint(read),
+        voltage_kv=value("voltage_kv"),
+        phase_config=value("phase_config"),
+        is_overhead=value("is_overhead"),
+        is_network=value("is_network"),
+        record_date=value("record_date"),
+    )
+    return fill_remaining(frame.cast({c: SECTIONS.schema[c] for c in frame.columns}))
 
 
-_SECTION_VALUE_COLUMNS = (
-    *CAPACITY_COLUMNS,
-    "resource",
-    "grain",
-    "feeder_id_external",
-    "feeder_name",
-    "substation_name",
-    "capacity_basis",
-    "censored",
-    "value_status",
-    "constraining_metric",
-    "constraining_metric_raw",
-    "voltage_kv",
-    "phase_config",
-    "is_overhead",
-    "is_network",
-    "record_date",
-)
-
-
-def _first_mark(published: list[str]) -> pl.Expr:
+def _first_mark(published: Sequence[str]) -> pl.Expr:
     """The first mark other than 'none' among the hosting capacity columns."""
     marks = [pl.col(c).struct.field("censored") for c in published]
     return pl.coalesce(*[pl.when(m != "none").then(m) for m in marks], pl.lit("none"))
 
 
-def _best_status(published: list[str]) -> pl.Expr:
+def _best_status(published: Sequence[str]) -> pl.Expr:
     """Published if any hosting capacity column is; else the most telling reason why none is."""
     found = [pl.col(c).struct.field("status") for c in published]
     cases = [
@@ -327,12 +322,16 @@ def _binding(texts: pl.DataFrame, spec: ConstraintColumns, unit: str | None) -> 
         [value[n].is_null() | (pl.col(n).struct.field("censored") == "at_ceiling") for n in names]
     )
     tied = [pl.when(value[n] == least).then(pl.lit(n)) for n in names]
-    first = pl.coalesce([pl.when(value[n] == least).then(pl.lit(metric)) for n, metric in spec.columns.items()])
+    first = pl.coalesce(
+        [pl.when(value[n] == least).then(pl.lit(metric)) for n, metric in spec.columns.items()]
+    )
     return read.select(
-        pl.when(least.is_not_null()).then(
+        pl.when(least.is_not_null())
+        .then(
             pl.struct(
                 metric=pl.when(free).then(pl.lit("none")).otherwise(first),
                 raw=pl.concat_str(tied, separator="; ", ignore_nulls=True),
             )
-        ).alias("__binding")
+        )
+        .alias("__binding")
     ).to_series()

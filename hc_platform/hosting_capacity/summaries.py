@@ -57,7 +57,10 @@ def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
     breakdown = counts.select(
         *_GROUP,
         constraint_breakdown=pl.Series(
-            [json.dumps(dict(zip(*row, strict=True))) for row in counts.select("constraining_metric", "n").iter_rows()],
+            [
+                json.dumps(dict(zip(*row, strict=True)))
+                for row in counts.select("constraining_metric", "n").iter_rows()
+            ],
             dtype=pl.String,
         ),
     )

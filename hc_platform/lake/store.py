@@ -10,8 +10,8 @@ bad state; replacing files in place under fixed names did not (docs/storage.md).
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
@@ -87,7 +87,7 @@ class Lake:
         frame = pl.scan_delta(delta)
         for column, value in partition.items():
             frame = frame.filter(pl.col(column) == value)
-        return frame.select(table.schema)
+        return frame.select(table.names)
 
     def batches(self, table: Table, rows: int, **partition: str) -> Iterator[pl.DataFrame]:
         """One partition's rows in frames of at most `rows` rows, so that a large one is never held whole."""
@@ -99,7 +99,9 @@ class Lake:
                 for batch in file.iter_batches(batch_size=rows):
                     frame = pl.from_arrow(batch)
                     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a batch of columns is a frame
-                    yield frame.with_columns(pl.lit(v).alias(k) for k, v in partition.items()).select(table.schema)
+                    yield frame.with_columns(pl.lit(v).alias(k) for k, v in partition.items()).select(
+                        table.names
+                    )
 
     def replace(
         self,
@@ -114,15 +116,17 @@ class Lake:
         `rows` may be an iterator: it is streamed, and if it raises, nothing is committed.
         """
         if set(partition) != set(table.partition_by):
-            raise ValueError(f"{table.name} is partitioned by {table.partition_by}, not by {tuple(partition)}")
+            raise ValueError(
+                f"{table.name} is partitioned by {table.partition_by}, not by {tuple(partition)}"
+            )
         self._ensure(table)
         predicate = " AND ".join(f"{k} = '{_literal(v)}'" for k, v in partition.items()) or None
-        return self._write(table, rows, "overwrite", predicate, run_id)
+        return self._write(table, rows, {"mode": "overwrite", "predicate": predicate}, run_id)
 
     def append(self, table: Table, rows: pl.DataFrame, *, run_id: str | None = None) -> int:
         """Add rows in one commit."""
         self._ensure(table)
-        return self._write(table, rows, "append", None, run_id)
+        return self._write(table, rows, {"mode": "append"}, run_id)
 
     def vacuum(self, table: Table, days: int) -> int:
         """Compact small files, then delete those no version of the last `days` days needs; returns how many."""
@@ -137,8 +141,7 @@ class Lake:
         self,
         table: Table,
         rows: pl.DataFrame | Iterable[pl.DataFrame],
-        mode: str,
-        predicate: str | None,
+        how: dict[str, Any],
         run_id: str | None,
     ) -> int:
         counted = 0
@@ -147,7 +150,12 @@ class Lake:
             nonlocal counted
             for frame in frames:
                 counted += frame.height
-                yield from table.conform(frame).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).to_batches()
+                yield from (
+                    table.conform(frame)
+                    .to_arrow(compat_level=pl.CompatLevel.oldest())
+                    .cast(schema)
+                    .to_batches()
+                )
 
         schema = _arrow_schema(table)
         properties = CommitProperties(custom_metadata={"run_id": run_id}) if run_id else None
@@ -158,8 +166,7 @@ class Lake:
             write_deltalake(
                 self.uri(table),
                 pa.RecordBatchReader.from_batches(schema, batches(frames)),
-                mode=mode,  # type: ignore[arg-type]
-                predicate=predicate,
+                **how,
                 storage_options=dict(self.storage_options),
                 target_file_size=_FILE_BYTES,
                 writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP),
@@ -216,8 +223,3 @@ def _literal(value: str) -> str:
 
 def _arrow_schema(table: Table) -> pa.Schema:
     return table.empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-
-
-def concat_lazily(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterable[pl.DataFrame]:
-    """A stream that begins with a frame already at hand."""
-    return chain([first], rest)

@@ -126,7 +126,9 @@ def _fetch_now(
         _sweep(staging / code)
         return _unchanged(config, snapshot, lake, before, run_id)
 
-    layers = SOURCE_LAYERS.conform(pl.DataFrame([_layer_row(code, snapshot, p) for p in pulled], infer_schema_length=None))
+    layers = SOURCE_LAYERS.conform(
+        pl.DataFrame([_layer_row(code, snapshot, p) for p in pulled], infer_schema_length=None)
+    )
     rows = (
         frame
         for p in pulled
@@ -222,27 +224,19 @@ def _only_one(staging: Path, code: str) -> Iterator[None]:
         with FileLock(staging / f"{code}.lock", timeout=0):
             yield
     except Timeout:
-        raise SourceError(f"{code}: another run is fetching it now; wait for that one", retryable=True) from None
+        raise SourceError(
+            f"{code}: another run is fetching it now; wait for that one", retryable=True
+        ) from None
 
 
 @contextmanager
 def _logged(lake: Lake, config: UtilityConfig, snapshot: str, run_id: str | None) -> Iterator[list[Fetched]]:
     """Append the start and the end of an attempt to the log; the caller appends its result to the list."""
     ingestion_id = str(uuid.uuid4())
+    url = config.service_url or config.layers[0].service_url or config.layers[0].path
 
     def event(status: str, **more: Any) -> None:
-        row = {
-            "ingestion_id": ingestion_id,
-            "run_id": run_id,
-            "utility_code": config.utility_code,
-            "snapshot": snapshot,
-            "at": datetime.now(UTC),
-            "status": status,
-            "source_url": config.service_url or config.layers[0].service_url or config.layers[0].path,
-            **more,
-        }
-        frame = pl.DataFrame([row], schema_overrides={k: INGESTION_EVENTS.schema[k] for k in row})
-        lake.append(INGESTION_EVENTS, INGESTION_EVENTS.conform(frame), run_id=run_id)
+        log_event(lake, config.utility_code, snapshot, status, run_id, ingestion_id, source_url=url, **more)
 
     event("running")
     results: list[Fetched] = []
@@ -261,3 +255,26 @@ def _logged(lake: Lake, config: UtilityConfig, snapshot: str, run_id: str | None
         source_edited_at=result.layers["source_edited_at"].max(),
         source_hash=result.source_hash,
     )
+
+
+def log_event(
+    lake: Lake,
+    code: str,
+    snapshot: str,
+    status: str,
+    run_id: str | None,
+    ingestion_id: str | None = None,
+    **more: Any,
+) -> None:
+    """Append one INGESTION_EVENTS row."""
+    row = {
+        "ingestion_id": ingestion_id or str(uuid.uuid4()),
+        "run_id": run_id,
+        "utility_code": code,
+        "snapshot": snapshot,
+        "at": datetime.now(UTC),
+        "status": status,
+        **more,
+    }
+    frame = pl.DataFrame([row], schema={k: INGESTION_EVENTS.schema[k] for k in row})
+    lake.append(INGESTION_EVENTS, INGESTION_EVENTS.conform(frame), run_id=run_id)

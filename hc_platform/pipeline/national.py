@@ -15,8 +15,6 @@ from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
     RAW_FEATURES,
     RECORDS,
-    REJECTED_FEATURES,
-    SECTIONS,
     SUMMARIES,
     UTILITIES,
 )
@@ -30,14 +28,22 @@ def check_records(lake: Lake) -> list[Check]:
     closed = {c.name: c.values for c in RECORDS.columns if c.values}
     strange = (
         lake.scan(RECORDS)
-        .select((pl.col(c).is_not_null() & ~pl.col(c).is_in(list(v))).sum().alias(c) for c, v in closed.items())
+        .select(
+            (pl.col(c).is_not_null() & ~pl.col(c).is_in(list(v))).sum().alias(c) for c, v in closed.items()
+        )
         .collect()
         .row(0, named=True)
     )
     outside = {c: n for c, n in strange.items() if n}
     return [
         Check("records_are_unique", repeats == 0, True, f"{keys.height} records, {repeats} repeat a key"),
-        Check("values_are_in_vocabulary", not outside, True, str(outside or "all closed columns hold known values"), {}),
+        Check(
+            "values_are_in_vocabulary",
+            not outside,
+            True,
+            str(outside or "all closed columns hold known values"),
+            {},
+        ),
     ]
 
 
@@ -53,7 +59,10 @@ def refresh_runs(lake: Lake, run_id: str | None = None) -> pl.DataFrame:
 
     An attempt without an end that a later one of its utility has overtaken was killed: `interrupted`.
     """
-    events = lake.scan(INGESTION_EVENTS).sort("at").collect()
+    log = lake.scan(INGESTION_EVENTS).sort("at").collect()
+    normalized = log.filter(pl.col("status") == "normalized")
+    counts = normalized.group_by("utility_code", "snapshot").agg(pl.last("records_written", "rejected"))
+    events = log.filter(pl.col("status") != "normalized")
     last = pl.col("status") != "running"
     runs = (
         events.group_by("ingestion_id", maintain_order=True)
@@ -83,9 +92,10 @@ def refresh_runs(lake: Lake, run_id: str | None = None) -> pl.DataFrame:
         )
         .drop("newest")
     )
-    counts = _written(lake)
     moved = pl.col("status").is_in(["complete", "changed"])
-    newest_of_partition = pl.col("started_at") == pl.col("started_at").filter(moved).max().over("utility_code", "snapshot")
+    newest_of_partition = pl.col("started_at") == pl.col("started_at").filter(moved).max().over(
+        "utility_code", "snapshot"
+    )
     runs = runs.join(counts, on=["utility_code", "snapshot"], how="left").with_columns(
         # rows written are those that stand; an attempt that was replaced since no longer has any
         pl.when(moved & newest_of_partition).then(pl.col("records_written", "rejected"))
@@ -139,16 +149,3 @@ _COPIED = (
     "access_status",
     "cadence",
 )
-
-
-def _written(lake: Lake) -> pl.DataFrame:
-    """Accepted and rejected features per utility and snapshot, as they stand in the lake."""
-    by = ["utility_code", "snapshot"]
-    accepted = (
-        lake.scan(SECTIONS)
-        .group_by(by)
-        .agg(records_written=pl.struct("layer", "feature_key").n_unique().cast(pl.Int64))
-        .collect()
-    )
-    rejected = lake.scan(REJECTED_FEATURES).group_by(by).agg(rejected=pl.len().cast(pl.Int64)).collect()
-    return accepted.join(rejected, on=by, how="left").with_columns(pl.col("rejected").fill_null(0))

@@ -25,12 +25,15 @@ from hc_platform.hosting_capacity.sections import normalize
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import unknown_constraints
 from hc_platform.lake.store import Lake
+from hc_platform.pipeline.fetch import log_event
 from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
 from hc_platform.sources.base import LayerDescription, match_fields
 
 BATCH_ROWS = 50_000
 _HOSTING_NULL = pl.all_horizontal(
-    pl.col("hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_capacity_max_mw", "remaining_capacity_mw").is_null()
+    pl.col(
+        "hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_capacity_max_mw", "remaining_capacity_mw"
+    ).is_null()
 )
 
 
@@ -94,8 +97,22 @@ class PreparedSections:
 
     def commit(self, lake: Lake, run_id: str | None = None) -> None:
         """Replace the partition of both tables. Rejects first: sections never stand without theirs."""
-        lake.replace(REJECTED_FEATURES, self.partition, pl.read_parquet(self.folder / "rejected.parquet"), run_id=run_id)
+        lake.replace(
+            REJECTED_FEATURES,
+            self.partition,
+            pl.read_parquet(self.folder / "rejected.parquet"),
+            run_id=run_id,
+        )
         lake.replace(SECTIONS, self.partition, self._stream(), run_id=run_id)
+        log_event(
+            lake,
+            self.partition["utility_code"],
+            self.partition["snapshot"],
+            "normalized",
+            run_id,
+            records_written=self.report.accepted,
+            rejected=self.report.rejected,
+        )
 
     def _stream(self) -> Iterator[pl.DataFrame]:
         """Sections along the Hilbert curve, sorted by DuckDB within its memory limit."""
@@ -103,7 +120,7 @@ class PreparedSections:
         with duckdb.connect(str(self.folder / "sort.duckdb")) as connection:
             connection.execute(f"SET memory_limit = '{self.memory}'")
             connection.execute("SET threads = 2")
-            result = connection.execute(
+            result = connection.sql(
                 f"""
                 SELECT {columns}, coalesce(r.new_key, s.record_key) AS record_key
                 FROM read_parquet('{self.folder}/part-*.parquet', hive_partitioning = false) s
@@ -114,7 +131,7 @@ class PreparedSections:
                 """  # noqa: S608 - a folder of ours and column names of ours
             )
             for batch in result.to_arrow_reader(BATCH_ROWS):
-                yield pl.DataFrame(batch).select(SECTIONS.schema)
+                yield pl.DataFrame(batch).select(SECTIONS.names)
 
 
 def held_by(lake: Lake, code: str, snapshot: str) -> str:
@@ -134,7 +151,9 @@ def held_by(lake: Lake, code: str, snapshot: str) -> str:
 def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections | None:
     """Rows and null rate of the newest earlier snapshot that has sections."""
     earlier = sorted(
-        p["snapshot"] for p in lake.partitions(SECTIONS) if p["utility_code"] == code and p["snapshot"] < snapshot
+        p["snapshot"]
+        for p in lake.partitions(SECTIONS)
+        if p["utility_code"] == code and p["snapshot"] < snapshot
     )
     if not earlier:
         return None
@@ -183,7 +202,12 @@ def _write_parts(
                 continue  # a layer that the config has dropped since; it is told of in skipped_layers
             layer = config.layer(str(label))
             done = normalize(
-                raw, config, layer, snapshot=snapshot, feeder_ids=lookups.get(layer.label), names=names[layer.label]
+                raw,
+                config,
+                layer,
+                snapshot=snapshot,
+                feeder_ids=lookups.get(layer.label),
+                names=names[layer.label],
             )
             fetched[layer.label] += done.fetched
             rejected.append(done.rejected)
@@ -213,7 +237,9 @@ def _report(
     skipped: list[str],
 ) -> SectionsReport:
     sections = pl.scan_parquet(folder / "part-*.parquet")
-    repeated = repeated_keys(sections.select("resource", "record_key", "feature_key", "content_hash", "layer"))
+    repeated = repeated_keys(
+        sections.select("resource", "record_key", "feature_key", "content_hash", "layer")
+    )
     repeated.write_parquet(folder / "repeated.parquet")
     kept = sections.join(
         repeated.lazy().filter(pl.col("new_key").is_null()),
@@ -224,7 +250,10 @@ def _report(
     rejected = pl.concat([rejected, _duplicates(lake, code, snapshot, sections, repeated, kept)])
     rejected.write_parquet(folder / "rejected.parquet")
     by_layer = (
-        pl.DataFrame({"layer": list(fetched), "fetched": list(fetched.values())}, schema={"layer": pl.String, "fetched": pl.Int64})
+        pl.DataFrame(
+            {"layer": list(fetched), "fetched": list(fetched.values())},
+            schema={"layer": pl.String, "fetched": pl.Int64},
+        )
         .join(accepted, on="layer", how="left")
         .join(rejected.group_by("layer").len("rejected"), on="layer", how="left")
         .with_columns(pl.col("accepted", "rejected").fill_null(0).cast(pl.Int64))
@@ -249,7 +278,9 @@ def _report(
         greatest=facts.drop("rows", "null_rate").unpivot(variable_name="column", value_name="value"),
         quality=_total(quality),
         by_layer=by_layer,
-        reasons=rejected.group_by("layer", "reason").agg(pl.len().alias("count"), pl.first("detail")).sort("layer", "reason"),
+        reasons=rejected.group_by("layer", "reason")
+        .agg(pl.len().alias("count"), pl.first("detail"))
+        .sort("layer", "reason"),
         unknown=unknown_constraints(raw_constraints),
         skipped_layers=skipped,
     )
@@ -262,7 +293,10 @@ def _duplicates(
     copies = (
         repeated.filter(pl.col("new_key").is_null())
         .lazy()
-        .join(sections.select("feature_key", "resource", "record_key", "layer"), on=["resource", "feature_key", "record_key"])
+        .join(
+            sections.select("feature_key", "resource", "record_key", "layer"),
+            on=["resource", "feature_key", "record_key"],
+        )
         .select("layer", "feature_key", "record_key")
         .unique(["layer", "feature_key"])
         .join(kept.select("layer", "feature_key"), on=["layer", "feature_key"], how="anti")
@@ -301,7 +335,9 @@ def _feeder_ids(
     assert spec is not None  # noqa: S101 - the caller asks only for such layers
     other = config.layer(spec.layer)
     resource = next(iter(other.resources))
-    id_field = next(f for f, ts in other.fields_of(resource).items() if any(t.to == "feeder_id_external" for t in ts))
+    id_field = next(
+        f for f, ts in other.fields_of(resource).items() if any(t.to == "feeder_id_external" for t in ts)
+    )
     published = names[other.label]
     raw = (
         lake.scan(RAW_FEATURES, utility_code=config.utility_code, snapshot=snapshot)
@@ -314,7 +350,8 @@ def _feeder_ids(
     texts = extract_fields(raw, list(dict.fromkeys([matches, published[id_field]])))
     return (
         texts.select(
-            match=values.parse_text(pl.col(matches)), feeder_id=values.parse_identifier(pl.col(published[id_field]))
+            match=values.parse_text(pl.col(matches)),
+            feeder_id=values.parse_identifier(pl.col(published[id_field])),
         )
         .drop_nulls()
         .unique()

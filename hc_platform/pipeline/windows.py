@@ -40,8 +40,15 @@ def verify(files: Iterable[Path], expected: int, label: str) -> Verified:
             if seen.intersection(keys) or len(set(keys)) < len(keys):
                 raise PartialPullError(f"{label}: a feature without an object id came twice ({path.name})")
             seen.update(keys)
-        elif ids.null_count() or not ids.is_sorted() or ids.n_unique() < len(ids) or (last is not None and ids[0] <= last):
-            raise PartialPullError(f"{label}: object ids in {path.name} are not unique and ascending; nothing published")
+        elif (
+            ids.null_count()
+            or not ids.is_sorted()
+            or ids.n_unique() < len(ids)
+            or (last is not None and ids[0] <= last)
+        ):
+            raise PartialPullError(
+                f"{label}: object ids in {path.name} are not unique and ascending; nothing published"
+            )
         else:
             last = ids[-1]
         rows += frame.height
@@ -52,10 +59,14 @@ def verify(files: Iterable[Path], expected: int, label: str) -> Verified:
         raise PartialPullError(
             f"{label}: {rows} features are on disk but the server counted {expected}; nothing was published, run again"
         )
-    return Verified(rows, hashlib.blake2b(attributes.digest() + geometry.digest(), digest_size=16).hexdigest())
+    return Verified(
+        rows, hashlib.blake2b(attributes.digest() + geometry.digest(), digest_size=16).hexdigest()
+    )
 
 
-def raw_rows(files: Iterable[Path], *, code: str, snapshot: str, layer: str, at: datetime) -> Iterator[pl.DataFrame]:
+def raw_rows(
+    files: Iterable[Path], *, code: str, snapshot: str, layer: str, at: datetime
+) -> Iterator[pl.DataFrame]:
     """RAW_FEATURES rows in frames of about 50,000, however small the windows were."""
     waiting: list[pl.DataFrame] = []
     height = 0

@@ -51,7 +51,12 @@ class ArcGISSource:
         )
 
     def pull(
-        self, config: UtilityConfig, layer: LayerConfig, found: LayerDescription, directory: Path, progress: Progress
+        self,
+        config: UtilityConfig,
+        layer: LayerConfig,
+        found: LayerDescription,
+        directory: Path,
+        progress: Progress,
     ) -> LayerPull:
         """Pull all features under the config's `where`, with every attribute."""
         try:
@@ -66,7 +71,7 @@ class ArcGISSource:
             )
         except arcgis.ArcGISError as error:
             raise _translated(error, config, layer) from error
-        if pull.status == "partial":
+        if pull.status == "partial" or pull.count_after is None:
             raise PartialPullError(_what_is_missing(config, layer, pull))
         return LayerPull(
             status=pull.status,
@@ -92,7 +97,9 @@ class ArcGISSource:
 
 
 def _translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: LayerConfig) -> SourceError:
-    return SourceError(f"{config.utility_code}, layer {layer.label}: {error}", retryable=error.kind in _RETRYABLE)
+    return SourceError(
+        f"{config.utility_code}, layer {layer.label}: {error}", retryable=error.kind in _RETRYABLE
+    )
 
 
 def _what_is_missing(config: UtilityConfig, layer: LayerConfig, pull: "arcgis.LayerPull") -> str:

@@ -31,6 +31,10 @@ class PartialPullError(SourceError):
         super().__init__(message, retryable=True)
 
 
+class ContractError(SourceError):
+    """The layer no longer has a field that the config names; nothing is pulled."""
+
+
 @dataclass(frozen=True)
 class SourceOptions:
     """What the environment says of fetching; the same for every utility."""
@@ -87,7 +91,12 @@ class LayerSource(Protocol):
         ...
 
     def pull(
-        self, config: UtilityConfig, layer: LayerConfig, found: LayerDescription, directory: Path, progress: Progress
+        self,
+        config: UtilityConfig,
+        layer: LayerConfig,
+        found: LayerDescription,
+        directory: Path,
+        progress: Progress,
     ) -> LayerPull:
         """Fetch every feature into window files below `directory`, resuming what is there.
 
@@ -99,7 +108,7 @@ class LayerSource(Protocol):
 def match_fields(config: UtilityConfig, layer: LayerConfig, found: LayerDescription) -> dict[str, str]:
     """The contract: each field the config names -> the published spelling.
 
-    A field that differs only in case is taken (services are republished so); one that is gone raises SourceError
+    A field that differs only in case is taken (services are republished so); one that is gone raises ContractError
     naming the utility, the layer, the field and its likeliest new name.
     """
     folded: dict[str, list[str]] = {}
@@ -116,7 +125,7 @@ def match_fields(config: UtilityConfig, layer: LayerConfig, found: LayerDescript
             near = difflib.get_close_matches(name, found.fields, n=1)
             missing.append(f"{name} (now {near[0]}?)" if near else name)
     if missing:
-        raise SourceError(
+        raise ContractError(
             f"{config.utility_code}, layer {layer.label}: the source no longer has the field(s) {', '.join(missing)}; "
             f"it has {', '.join(found.fields)}. Mend utility_configs/{config.utility_code}.yaml, then "
             f"`hc config lint {config.utility_code}`. ({found.url})"

@@ -58,7 +58,12 @@ class FileSource:
         )
 
     def pull(
-        self, config: UtilityConfig, layer: LayerConfig, found: LayerDescription, directory: Path, progress: Progress
+        self,
+        config: UtilityConfig,
+        layer: LayerConfig,
+        found: LayerDescription,
+        directory: Path,
+        progress: Progress,
     ) -> LayerPull:
         """Write the rows as window files; the row number is the object id where the file has none."""
         file: _File = found.native
@@ -66,11 +71,15 @@ class FileSource:
         names = file.attributes.columns
         texts = [json.dumps(dict(zip(names, row, strict=True))) for row in file.attributes.iter_rows()]
         if layer.object_id_field:
-            ids = file.attributes[layer.object_id_field].cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+            ids = (
+                file.attributes[layer.object_id_field]
+                .cast(pl.Float64, strict=False)
+                .cast(pl.Int64, strict=False)
+            )
             if ids.null_count() or ids.n_unique() != len(ids):
                 raise SourceError(
-                    f"{config.utility_code}, layer {layer.label}: object_id_field {layer.object_id_field} is not a unique "
-                    "integer in every row; choose another, or leave it out to use the row number"
+                    f"{config.utility_code}, layer {layer.label}: object_id_field {layer.object_id_field} is not a "
+                    "unique integer in every row; choose another, or leave it out to use the row number"
                 )
         else:
             ids = pl.Series(range(1, len(texts) + 1), dtype=pl.Int64)
@@ -91,7 +100,9 @@ class FileSource:
         imports = self.options.import_dir
         if "://" in layer.path:
             if urlsplit(layer.path).scheme not in ("http", "https"):
-                raise SourceError(f"{config.utility_code}: {layer.path}: only http:// and https:// are fetched")
+                raise SourceError(
+                    f"{config.utility_code}: {layer.path}: only http:// and https:// are fetched"
+                )
             return _download(layer.path, imports / ".downloads" / config.utility_code, config, self.options)
         path = (imports / layer.path).resolve()
         if not path.is_relative_to(imports):
@@ -118,8 +129,16 @@ def _read(path: Path, config: UtilityConfig, layer: LayerConfig) -> _File:
         )
     try:
         return reader(path, layer)
-    except (pl.exceptions.PolarsError, ValueError, KeyError, UnicodeDecodeError, shapely.errors.ShapelyError) as error:
-        raise SourceError(f"{config.utility_code}, layer {layer.label}: {path.name} is not readable: {error}") from error
+    except (
+        pl.exceptions.PolarsError,
+        ValueError,
+        KeyError,
+        UnicodeDecodeError,
+        shapely.errors.ShapelyError,
+    ) as error:
+        raise SourceError(
+            f"{config.utility_code}, layer {layer.label}: {path.name} is not readable: {error}"
+        ) from error
 
 
 def _read_csv(path: Path, layer: LayerConfig) -> _File:
@@ -161,16 +180,24 @@ def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _points(frame: pl.DataFrame, layer: LayerConfig) -> pl.Series:
     """Points from the config's x and y columns; NULL where one is missing or outside of EPSG:4326."""
-    if not (layer.x_field and layer.y_field) or layer.x_field not in frame.columns or layer.y_field not in frame.columns:
+    if (
+        not (layer.x_field and layer.y_field)
+        or layer.x_field not in frame.columns
+        or layer.y_field not in frame.columns
+    ):
         return pl.Series("geometry", [None] * frame.height, dtype=pl.Binary)
     lon = frame[layer.x_field].cast(pl.Float64, strict=False)
     lat = frame[layer.y_field].cast(pl.Float64, strict=False)
     valid = (lon.is_between(-180, 180) & lat.is_between(-90, 90)).fill_null(False)
-    wkb = pl.Series("geometry", list(shapely.to_wkb(shapely.points(lon.to_numpy(), lat.to_numpy()))), dtype=pl.Binary)
+    wkb = pl.Series(
+        "geometry", list(shapely.to_wkb(shapely.points(lon.to_numpy(), lat.to_numpy()))), dtype=pl.Binary
+    )
     return pl.select(pl.when(valid).then(wkb)).to_series().alias("geometry")
 
 
-def _download(url: str, folder: Path, config: UtilityConfig, options: SourceOptions) -> tuple[Path, datetime | None]:
+def _download(
+    url: str, folder: Path, config: UtilityConfig, options: SourceOptions
+) -> tuple[Path, datetime | None]:
     """Fetch a file into the import folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / (Path(urlsplit(url).path).name or "download")
@@ -183,16 +210,20 @@ def _download(url: str, folder: Path, config: UtilityConfig, options: SourceOpti
         reraise=True,
     )
     def fetch() -> datetime | None:
-        with _partial(target) as part, httpx.Client(
-            timeout=options.timeout_s, headers=headers, follow_redirects=True
-        ) as client, client.stream("GET", url) as response:
+        with (
+            _partial(target) as part,
+            httpx.Client(timeout=options.timeout_s, headers=headers, follow_redirects=True) as client,
+            client.stream("GET", url) as response,
+        ):
             response.raise_for_status()
             size = 0
             with part.open("wb") as out:
                 for chunk in response.iter_bytes():
                     size += len(chunk)
                     if size > _MAX_BYTES:
-                        raise SourceError(f"{config.utility_code}: {url} is larger than {_MAX_BYTES >> 30} GiB")
+                        raise SourceError(
+                            f"{config.utility_code}: {url} is larger than {_MAX_BYTES >> 30} GiB"
+                        )
                     out.write(chunk)
             modified = response.headers.get("last-modified")
             return parsedate_to_datetime(modified).astimezone(UTC) if modified else None
@@ -200,7 +231,9 @@ def _download(url: str, folder: Path, config: UtilityConfig, options: SourceOpti
     try:
         return target, fetch()
     except httpx.HTTPError as error:
-        raise SourceError(f"{config.utility_code}: {url} could not be fetched: {error}", retryable=True) from error
+        raise SourceError(
+            f"{config.utility_code}: {url} could not be fetched: {error}", retryable=True
+        ) from error
 
 
 @contextmanager

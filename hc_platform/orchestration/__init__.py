@@ -1,0 +1,1 @@
+"""Dagster, and only Dagster: assets, checks, schedules and sensors around the steps in `pipeline`."""

@@ -1,0 +1,184 @@
+"""When things run: schedules by cadence, the upstream-edit sensor, refresh after failures, upkeep.
+
+What belongs here: schedules, sensors and the upkeep job. What does not: what the runs do.
+"""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from hc_platform.catalog.models import Cadence
+from hc_platform.hosting_capacity.tables import LAKE_TABLES
+from hc_platform.orchestration.national_assets import NATIONAL
+from hc_platform.orchestration.partitions import PARTITIONS
+from hc_platform.orchestration.platform import Platform
+from hc_platform.orchestration.utility_assets import asset_keys
+from hc_platform.pipeline.snapshots import snapshot_at
+from hc_platform.sources import SourceError, source_for
+
+_SCHEDULES: dict[Cadence, str] = {
+    "monthly": "0 6 3 * *",
+    "quarterly": "0 6 5 1,4,7,10 *",
+    "annual": "0 6 7 1 *",
+}
+_CHECKED_PER_TICK = 8
+AssetJob = Any  # what define_asset_job gives has no public name
+
+
+def jobs_and_automation(platform: Platform) -> dict[str, Any]:
+    """Keyword arguments for dg.Definitions: jobs, schedules, sensors."""
+    national = dg.define_asset_job("refresh_national", selection=NATIONAL)
+    jobs, schedules = [national, upkeep_job(platform)], [_upkeep_schedule()]
+    for cadence in sorted({c.cadence for c in platform.catalog.values() if c.fetchable}):
+        job = _ingest_job(platform, cadence)
+        jobs.append(job)
+        schedules.append(_ingest_schedule(platform, cadence, job))
+    sensors = [
+        dg.AutomationConditionSensorDefinition(
+            "national_automation",
+            target=dg.AssetSelection.assets(*NATIONAL),
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            minimum_interval_seconds=30,
+        ),
+        _refresh_after_failure(national),
+        upstream_edits(platform),
+    ]
+    return {"jobs": jobs, "schedules": schedules, "sensors": sensors}
+
+
+def _codes(platform: Platform, cadence: Cadence) -> list[str]:
+    return [c.utility_code for c in platform.catalog.values() if c.fetchable and c.cadence == cadence]
+
+
+def _ingest_job(platform: Platform, cadence: Cadence) -> AssetJob:
+    keys = [key for code in _codes(platform, cadence) for key in asset_keys(code)]
+    return dg.define_asset_job(
+        f"ingest_{cadence}", selection=dg.AssetSelection.assets(*keys), partitions_def=PARTITIONS[cadence]
+    )
+
+
+def _ingest_schedule(platform: Platform, cadence: Cadence, job: AssetJob) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{cadence}_ingest",
+        job=job,
+        cron_schedule=_SCHEDULES[cadence],
+        description=f"One run for each {cadence} utility, for the running snapshot.",
+    )
+    def ingest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        snapshot = snapshot_at(context.scheduled_execution_time, cadence)
+        return [run_request(code, snapshot, f"{cadence}-schedule") for code in _codes(platform, cadence)]
+
+    return ingest
+
+
+def run_request(code: str, snapshot: str, cause: str, run_key: str | None = None) -> dg.RunRequest:
+    """One run of all of a utility's assets for one snapshot."""
+    return dg.RunRequest(
+        run_key=run_key or f"{code}:{snapshot}:{cause}",
+        partition_key=snapshot,
+        asset_selection=asset_keys(code),
+        tags={"utility": code, "cause": cause},
+    )
+
+
+def upstream_edits(platform: Platform) -> dg.SensorDefinition:
+    """A sensor that asks a few utilities a tick for their edit date and requests those that moved."""
+    codes = [c.utility_code for c in platform.catalog.values() if c.fetchable]
+
+    @dg.sensor(
+        asset_selection=dg.AssetSelection.assets(*[key for code in codes for key in asset_keys(code)]),
+        minimum_interval_seconds=900,
+        description="Requests a utility whose source was edited since it was last seen.",
+    )
+    def upstream_edit_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        seen: dict[str, str] = json.loads(context.cursor or "{}")
+        start = int(seen.get("_next", 0)) % max(len(codes), 1)
+        turn = (codes + codes)[start : start + min(_CHECKED_PER_TICK, len(codes))]
+        requests, failed = [], []
+        for code in turn:
+            try:
+                edited = _edited_at(platform, code)
+            except SourceError as error:
+                failed.append(str(error))
+                continue
+            if edited and edited != seen.get(code):
+                if code in seen:
+                    snapshot = snapshot_at(platform.now(), platform.catalog[code].cadence)
+                    requests.append(run_request(code, snapshot, "upstream-edit", f"{code}:{edited}"))
+                seen[code] = edited
+        seen["_next"] = str((start + len(turn)) % max(len(codes), 1))
+        for message in failed:
+            context.log.warning(message)
+        told = f"asked {', '.join(turn)}: nothing was edited" + (
+            f"; {len(failed)} did not answer" if failed else ""
+        )
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=json.dumps(seen),
+            skip_reason=None if requests else dg.SkipReason(told),
+        )
+
+    return upstream_edit_sensor
+
+
+def _edited_at(platform: Platform, code: str) -> str | None:
+    """The newest edit date of a utility's layers; None where its source tells none."""
+    config = platform.catalog[code]
+    source = source_for(config, platform.source_options)
+    dates = [source.describe(config, layer).edited_at for layer in config.layers]
+    known = [d for d in dates if d is not None]
+    return max(known).isoformat() if known else None
+
+
+def _refresh_after_failure(national: AssetJob) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.FAILURE,
+        request_job=national,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="A failed fetch moves no asset; this brings it into hc_ingestion_runs all the same.",
+    )
+    def refresh_after_failure(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+        if "utility" not in context.dagster_run.tags:
+            return dg.SkipReason("not a utility's run")
+        return dg.RunRequest(run_key=context.dagster_run.run_id, tags={"cause": "failed-run"})
+
+    return refresh_after_failure
+
+
+def upkeep_job(platform: Platform) -> dg.JobDefinition:
+    """Compact and vacuum the lake, prune old runs: Dagster keeps every event of every run for ever."""
+
+    @dg.op
+    def vacuum_lake(context: dg.OpExecutionContext) -> None:
+        for table in LAKE_TABLES:
+            removed = platform.lake.vacuum(table, platform.settings.vacuum_days)
+            context.log.info(f"{table.name}: {removed} files removed")
+
+    @dg.op
+    def prune_runs(context: dg.OpExecutionContext) -> None:
+        before = platform.now() - timedelta(days=platform.settings.run_retention_days)
+        done = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+        old = context.instance.get_run_records(
+            dg.RunsFilter(statuses=done, created_before=before), limit=5000
+        )
+        for record in old:
+            context.instance.delete_run(record.dagster_run.run_id)
+        context.log.info(f"{len(old)} runs older than {platform.settings.run_retention_days} days deleted")
+
+    @dg.job(name="upkeep", description="Compact and vacuum the lake; delete runs past their retention.")
+    def upkeep() -> None:
+        vacuum_lake()
+        prune_runs()
+
+    return upkeep
+
+
+def _upkeep_schedule() -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="nightly_upkeep",
+        job_name="upkeep",
+        cron_schedule="30 3 * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )

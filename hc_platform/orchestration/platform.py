@@ -1,0 +1,34 @@
+"""What every asset needs to reach: settings, lake, catalog, clock.
+
+What belongs here: the one object handed to the factories. What does not: anything it is used for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from hc_platform.catalog import Catalog
+from hc_platform.lake.store import Lake, open_lake
+from hc_platform.settings import Settings
+from hc_platform.sources import SourceOptions
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Settings, the catalog and the lake they lead to."""
+
+    settings: Settings
+    catalog: Catalog
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake at the settings' root."""
+        return open_lake(self.settings.root)
+
+    @property
+    def source_options(self) -> SourceOptions:
+        """How politely and patiently sources are asked."""
+        s = self.settings
+        return SourceOptions(s.min_interval_s, s.in_flight, s.timeout_s, s.attempts, s.user_agent, s.imports)

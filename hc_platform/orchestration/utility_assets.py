@@ -1,0 +1,261 @@
+"""One utility's assets, built from its config: raw_features -> sections -> feeders.
+
+What belongs here: the factory, and how a step's report becomes checks and metadata.
+What does not: the steps themselves (`pipeline`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+import polars as pl
+
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.hosting_capacity.checks import SECTION_CHECKS, Check, keys_unique
+from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
+from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown, refuse_if_blocked
+from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
+from hc_platform.orchestration.platform import Platform
+from hc_platform.pipeline.feeders import prepare_records
+from hc_platform.pipeline.fetch import Fetched, fetch
+from hc_platform.pipeline.normalize import held_by, prepared_sections, previous_sections
+from hc_platform.sources import ContractError, SourceError, source_for
+
+RAW, SECTION, FEEDER = "raw_features", "sections", "feeders"
+_RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
+
+
+class FetchOptions(dg.Config):
+    """Options of a run of raw_features."""
+
+    force: bool = False
+    """Download although the source says that it has not changed."""
+
+
+def asset_keys(code: str) -> list[dg.AssetKey]:
+    """The utility's assets, upstream first."""
+    return [dg.AssetKey([layer, code]) for layer in (RAW, SECTION, FEEDER)]
+
+
+def host_pool(utility: UtilityConfig) -> str:
+    """The concurrency pool of the utility's host: politeness holds across parallel runs."""
+    url = utility.service_url or next((x.service_url or x.path for x in utility.layers), "") or ""
+    host = urlsplit(url).hostname or "files"
+    return "host_" + "".join(c if c.isalnum() else "_" for c in host)
+
+
+def utility_assets(utility: UtilityConfig, platform: Platform) -> list[dg.AssetsDefinition]:
+    """The three assets of one utility, partitioned by snapshot."""
+    return [_raw(utility, platform), _sections(utility, platform), _feeders(utility, platform)]
+
+
+def _common(utility: UtilityConfig, layer: str) -> dict[str, Any]:
+    code = utility.utility_code
+    return {
+        "key": [layer, code],
+        "group_name": f"us_{utility.states[0].lower()}",
+        "partitions_def": PARTITIONS[utility.cadence],
+        "owners": [utility.owner] if utility.owner else None,
+        "tags": {
+            "utility": code,
+            "iso": utility.iso_id or "none",
+            "source": utility.data_source_type,
+            "cadence": utility.cadence,
+            "verification": utility.verification.status,
+        },
+    }
+
+
+def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
+    code = utility.utility_code
+    specs = {
+        "count_equals_server": "Features fetched, and distinct ids among them, equal the server's count.",
+        "fields_as_configured": "Every field the config names is published.",
+    }
+
+    @dg.asset(
+        **_common(utility, RAW),
+        description=f"{utility.utility_name}: every feature as published, once per snapshot.",
+        kinds={"arcgis" if utility.data_source_type != "file" else "file", "deltalake"},
+        pool=host_pool(utility),
+        retry_policy=_RETRIES,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER[utility.cadence]),
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=[RAW, code], description=text, blocking=True)
+            for name, text in specs.items()
+        ],
+        metadata={
+            "source": dg.MetadataValue.url(utility.service_url or "file:import"),
+            "verification": f"{utility.verification.status} on {utility.verification.on}",
+            "licence": utility.licence or "none stated",
+            "dagster/column_schema": column_schema(RAW_FEATURES),
+        },
+    )
+    def raw_features(context: dg.AssetExecutionContext, config: FetchOptions) -> Events:
+        key = dg.AssetKey([RAW, code])
+        try:
+            result = fetch(
+                utility,
+                context.partition_key,
+                source=source_for(utility, platform.source_options),
+                lake=platform.lake,
+                staging=platform.settings.staging_dir,
+                now=platform.now(),
+                progress=_progress(context),
+                force=config.force,
+                run_id=context.run_id,
+            )
+        except SourceError as error:
+            name = "fields_as_configured" if isinstance(error, ContractError) else "count_equals_server"
+            yield check_result(Check(name, False, True, str(error)), key)
+            raise dg.Failure(str(error), allow_retries=error.retryable) from error
+        message = f"{result.fetched} fetched, {result.expected} counted by the server"
+        yield check_result(
+            Check("count_equals_server", result.fetched == result.expected, True, message), key
+        )
+        yield check_result(Check("fields_as_configured", True, True, "all fields are there"), key)
+        yield dg.MaterializeResult(asset_key=key, metadata=_raw_metadata(result))
+
+    return raw_features
+
+
+def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
+    code = utility.utility_code
+    key = dg.AssetKey([SECTION, code])
+
+    @dg.asset(
+        **_common(utility, SECTION),
+        deps=[[RAW, code]],
+        description=f"{utility.utility_name}: the finest grain it publishes, in MW and kV, with every reject kept.",
+        kinds={"polars", "deltalake"},
+        check_specs=[
+            dg.AssetCheckSpec(n, asset=key, blocking=blocks) for n, blocks in SECTION_CHECKS.items()
+        ],
+        metadata={"dagster/column_schema": column_schema(SECTIONS)},
+    )
+    def sections(context: dg.AssetExecutionContext) -> Events:
+        snapshot = context.partition_key
+        if (held := held_by(platform.lake, code, snapshot)) != snapshot:
+            yield from _unchanged(key, held, SECTION_CHECKS)
+            return
+        with prepared_sections(
+            utility,
+            snapshot,
+            platform.lake,
+            memory=platform.settings.warehouse_memory,
+            scratch=platform.settings.staging_dir,
+        ) as prepared:
+            report = prepared.report
+            checks = report.checks(previous_sections(platform.lake, code, snapshot))
+            yield from (check_result(c, key) for c in checks)
+            refuse_if_blocked(checks)
+            prepared.commit(platform.lake, context.run_id)
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata={
+                "dagster/row_count": report.rows,
+                "accepted and rejected": bar({"accepted": report.accepted, "rejected": report.rejected}),
+                "by layer": markdown(report.by_layer),
+                "rejects": markdown(report.reasons),
+                "fields": markdown(report.quality),
+                "unknown constraints": markdown(report.unknown),
+                "layers not in both config and snapshot": ", ".join(report.skipped_layers) or "none",
+                "rejected_features": report.rejected,
+                "unreadable values": int(report.quality["unreadable"].sum()),
+            },
+        )
+
+    return sections
+
+
+def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
+    code = utility.utility_code
+    key = dg.AssetKey([FEEDER, code])
+
+    @dg.asset(
+        **_common(utility, FEEDER),
+        deps=[[SECTION, code]],
+        description=f"{utility.utility_name}: one record per feeder and resource; its rows of hosting_capacity_records.",
+        kinds={"polars", "deltalake"},
+        check_specs=[dg.AssetCheckSpec("record_keys_are_unique", asset=key, blocking=True)],
+        metadata={"dagster/column_schema": column_schema(RECORDS)},
+    )
+    def feeders(context: dg.AssetExecutionContext) -> Events:
+        snapshot = context.partition_key
+        if (held := held_by(platform.lake, code, snapshot)) != snapshot:
+            yield from _unchanged(key, held, ["record_keys_are_unique"])
+            return
+        prepared = prepare_records(utility, snapshot, platform.lake)
+        check = keys_unique(prepared.records.height, prepared.distinct, 0)
+        yield check_result(check, key)
+        refuse_if_blocked([check])
+        prepared.commit(platform.lake, context.run_id)
+        yield dg.MaterializeResult(
+            asset_key=key, metadata=_record_metadata(prepared.records, prepared.disagreeing)
+        )
+
+    return feeders
+
+
+def _unchanged(key: dg.AssetKey, held: str, checks: Any) -> Events:
+    message = f"the source has not changed since {held}, whose rows the _latest views show"
+    for name in checks:
+        yield check_result(Check(name, True, False, message), key)
+    yield dg.MaterializeResult(asset_key=key, metadata={"unchanged since": held})
+
+
+def _raw_metadata(result: Fetched) -> dict[str, Any]:
+    shown = [
+        "layer",
+        "layer_index",
+        "status",
+        "expected_count",
+        "records_fetched",
+        "plan",
+        "requests",
+        "bytes",
+    ]
+    notes = [
+        f"{layer}: {note}"
+        for layer, ns in result.layers.select("layer", "notes").iter_rows()
+        for note in ns or ()
+    ]
+    return {
+        "dagster/row_count": result.fetched,
+        "status": result.status if result.same_as is None else f"unchanged since {result.same_as}",
+        "layers": markdown(result.layers.select(*shown, "source_edited_at")),
+        "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in notes) or "none"),
+        "megabytes": round(int(result.layers["bytes"].sum()) / 1e6, 3),
+        "source_hash": result.source_hash or "",
+    }
+
+
+def _record_metadata(records: pl.DataFrame, disagreeing: dict[str, int]) -> dict[str, Any]:
+    by_resource = records.group_by("resource").agg(
+        pl.len().alias("feeders"),
+        pl.col("hosting_capacity_mw").sum().round(3).alias("hosting MW"),
+        pl.col("hosting_capacity_mw").is_null().sum().alias("no value"),
+        (pl.col("censored") != "none").sum().alias("at a bound"),
+    )
+    binding = records["constraining_metric"].drop_nulls().value_counts(sort=True)
+    return {
+        "dagster/row_count": records.height,
+        "by resource": markdown(by_resource.sort("resource")),
+        "constraints": bar(dict(binding.iter_rows())),
+        "sections disagree on": str({k: v for k, v in disagreeing.items() if v} or "nothing"),
+    }
+
+
+def _progress(context: dg.AssetExecutionContext) -> Any:
+    """Log a line at every tenth of a layer, so that a long pull is seen to move."""
+    told: dict[str, int] = {}
+
+    def progress(layer: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if told.get(layer) != tenth:
+            told[layer] = tenth
+            context.log.info(f"{layer}: {done:,} of {total:,} features")
+
+    return progress
