@@ -67,6 +67,7 @@ BROKEN = [
     ("bare_zeros", ("layer_index: 0", "record_key: [007]"), 10, "layers.0.record_key.0", "string", "in quotes"),
     ("code_as_number", ("utility_code: demo", "utility_code: 0123"), 1, "utility_code", "string", "in quotes"),
     ("unknown_lookup", ("    where:", "    feeder_id_from: {layer: X, field: a, matches: b}\n    where:"), 1, "-", "feeder_id_from names no layer", ""),
+    ("lookup_field", ("    where:", "    feeder_id_from: {layer: Feeders, field: FeederId, matches: b}\n    where:"), 1, "-", "feeder_id_from.matches", ""),
     ("strange_ceiling", ("    field_map:", "    constraint_columns:\n      columns: {a: thermal, b: voltage}\n" "      ceilings: {c: 20}\n    field_map:"), 13, "constraint_columns", "ceilings names c", ""),
     ("broken_yaml", ("states: [NY]", "states: [NY"), 4, "-", "not valid YAML", "this line"),
     ("not_a_mapping", (GOOD, "- a\n- b\n"), 1, "-", "no mapping", ""),
@@ -171,9 +172,12 @@ def test_a_utility_that_cannot_be_fetched_needs_a_reason_and_no_layers(tmp_path:
     assert not load_config(path).fetchable
 
 
-def test_a_layer_is_labelled_by_its_published_name_then_by_our_title(tmp_path: Path) -> None:
+def test_a_layer_is_labelled_by_our_title_then_by_its_published_name(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
-    path.write_text(GOOD.replace("  - name: Feeders", "  - title: our name"), encoding="utf-8")
-    assert load_config(path).layers[0].label == "our name"
-    path.write_text(GOOD.replace("- name: Feeders", "- name: Feeders\n    title: our name"), encoding="utf-8")
+    path.write_text(
+        GOOD.replace("- name: Feeders", "- name: Feeders_2026\n    title: feeders"), encoding="utf-8"
+    )
+    [layer] = load_config(path).layers
+    assert (layer.label, layer.name) == ("feeders", "Feeders_2026")
+    path.write_text(GOOD, encoding="utf-8")
     assert load_config(path).layers[0].label == "Feeders"
