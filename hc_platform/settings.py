@@ -19,10 +19,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HC_", frozen=True)
 
-    data_dir: Path = Field(Path("data"), description="local folder: lake, staging, warehouse, Dagster's storage")
+    data_dir: Path = Field(
+        Path("data"), description="local folder: lake, staging, warehouse, Dagster's storage"
+    )
     lake_root: str | None = Field(None, description="where the lake is: a folder or s3://bucket/prefix")
     config_dir: Path | None = Field(None, description="the folder of utility configs")
-    import_dir: Path | None = Field(None, description="the only folder from which configs may read local files")
+    import_dir: Path | None = Field(
+        None, description="the only folder from which configs may read local files"
+    )
     min_interval_s: float = Field(0.5, ge=0, description="politeness: seconds between requests to one host")
     in_flight: int = Field(4, ge=1, le=16, description="requests at a time per layer")
     timeout_s: float = Field(120.0, gt=0)
@@ -66,5 +70,7 @@ def secret(name: str) -> str:
     """
     value = os.environ.get(name)
     if not value:
-        raise LookupError(f"the secret {name} is not set; export {name}=... in the environment of this process")
+        raise LookupError(
+            f"the secret {name} is not set; export {name}=... in the environment of this process"
+        )
     return value

@@ -431,7 +431,9 @@ class UtilityConfig(_Strict):
         if layer.feeder_id_from:
             other = self.layer(layer.feeder_id_from.layer)
             if layer.feeder_id_from.matches not in other.named_fields:
-                raise ValueError(f"layer {layer.label}: feeder_id_from.matches is no field that {other.label} maps")
+                raise ValueError(
+                    f"layer {layer.label}: feeder_id_from.matches is no field that {other.label} maps"
+                )
         for resource, spec in layer.resources.items():
             fields = layer.fields_of(resource)
             default = layer.capacity_unit or self.capacity_unit

@@ -43,13 +43,16 @@ def describe(wkb: pl.Series) -> pl.DataFrame:
     bounds = shapely.bounds(shapes)
     dimension = shapely.get_dimensions(shapes)
     length = np.where(dimension == 1, line_lengths_m(shapes) / 1000.0, np.nan)
-    names = np.array(["Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"])
+    names = np.array(
+        ["Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"]
+    )
     kinds = shapely.get_type_id(shapes)
     return pl.DataFrame(
         {
             "geometry": wkb,
             "geometry_type": pl.Series(
-                np.where(kinds >= 0, np.append(names, "GeometryCollection")[np.clip(kinds, 0, 7)], ""), dtype=pl.String
+                np.where(kinds >= 0, np.append(names, "GeometryCollection")[np.clip(kinds, 0, 7)], ""),
+                dtype=pl.String,
             ).replace("", None),
             "centroid_lat": shapely.get_y(centroids),
             "centroid_lon": shapely.get_x(centroids),
