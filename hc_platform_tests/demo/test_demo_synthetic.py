@@ -67,6 +67,17 @@ def test_sections_of_a_feeder_hang_together(layers: Layers) -> None:
     assert np.allclose(begins[1:][same], ends[:-1][same], atol=2e-7)
 
 
+def test_a_feeder_begins_at_one_place_in_every_layer(layers: Layers) -> None:
+    """However many sections were drawn before it."""
+    starts = []
+    for label, name in (("3-phase segments", "FEEDER_ID"), ("storage charging", "FEEDER_ID")):
+        layer = by_label(layers, "coned", label)
+        first = layer.frame[name].is_first_distinct().to_numpy()
+        starts.append(layer.lines.coordinates[layer.lines.vertices[layer.lines.parts[:-1]]][first])
+    assert len(starts[0]) == 16
+    assert np.array_equal(*starts)
+
+
 def test_the_traps_are_there(layers: Layers) -> None:
     lines, feeders = layers["pge"]
     assert 0.3 < lines.frame["FeederId"].str.starts_with("0").mean() < 0.7
@@ -118,6 +129,8 @@ def test_the_binding_column_is_the_least(layers: Layers) -> None:
     top = free.frame.filter(free.frame["primary_hc"] == 10)
     assert top.height > 10
     assert free.truth.filter(free.frame["primary_hc"] == 10)["binding"].null_count() == top.height
+    assert top["primary_hc_flicker"].unique().to_list() == [20]
+    assert top["primary_hc_over_voltage"].unique().to_list() == [10]
 
 
 def test_the_truth_matches_a_hand_count(catalog: Catalog, layers: Layers) -> None:
