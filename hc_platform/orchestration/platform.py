@@ -12,15 +12,17 @@ from hc_platform.catalog import Catalog
 from hc_platform.lake.store import Lake, open_lake
 from hc_platform.settings import Settings
 from hc_platform.sources import SourceOptions
+from hc_platform.sources.base import Progress
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Settings, the catalog and the lake they lead to."""
+    """Settings, the catalog and the lake they lead to; `watch` is told of every window that comes in."""
 
     settings: Settings
     catalog: Catalog
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    watch: Progress = lambda layer, done, total: None
 
     @cached_property
     def lake(self) -> Lake:

@@ -21,6 +21,7 @@ from hc_platform.pipeline.feeders import prepare_records
 from hc_platform.pipeline.fetch import Fetched, fetch
 from hc_platform.pipeline.normalize import held_by, prepared_sections, previous_sections
 from hc_platform.sources import ContractError, SourceError, source_for
+from hc_platform.sources.base import Progress
 
 RAW, SECTION, FEEDER = "raw_features", "sections", "feeders"
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
@@ -103,7 +104,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
                 lake=platform.lake,
                 staging=platform.settings.staging_dir,
                 now=platform.now(),
-                progress=_progress(context),
+                progress=_progress(context, platform),
                 force=config.force,
                 run_id=context.run_id,
             )
@@ -248,11 +249,12 @@ def _record_metadata(records: pl.DataFrame, disagreeing: dict[str, int]) -> dict
     }
 
 
-def _progress(context: dg.AssetExecutionContext) -> Any:
+def _progress(context: dg.AssetExecutionContext, platform: Platform) -> Progress:
     """Log a line at every tenth of a layer, so that a long pull is seen to move."""
     told: dict[str, int] = {}
 
     def progress(layer: str, done: int, total: int) -> None:
+        platform.watch(layer, done, total)
         tenth = 10 * done // max(total, 1)
         if told.get(layer) != tenth:
             told[layer] = tenth

@@ -55,11 +55,18 @@ def refresh_summaries(lake: Lake, now: datetime, run_id: str | None = None) -> p
 
 
 def refresh_runs(lake: Lake, run_id: str | None = None) -> pl.DataFrame:
-    """Fold ingestion_events into hc_ingestion_runs, one row per attempt; returns them.
+    """Fold ingestion_events into hc_ingestion_runs, one row per attempt; returns them."""
+    frame = fold_runs(lake.scan(INGESTION_EVENTS).collect())
+    lake.replace(INGESTION_RUNS, {}, frame, run_id=run_id)
+    return frame
+
+
+def fold_runs(events: pl.DataFrame) -> pl.DataFrame:
+    """INGESTION_EVENTS rows -> INGESTION_RUNS rows, oldest first.
 
     An attempt without an end that a later one of its utility has overtaken was killed: `interrupted`.
     """
-    log = lake.scan(INGESTION_EVENTS).sort("at").collect()
+    log = events.sort("at")
     normalized = log.filter(pl.col("status") == "normalized")
     counts = normalized.group_by("utility_code", "snapshot").agg(pl.last("records_written", "rejected"))
     events = log.filter(pl.col("status") != "normalized")
@@ -100,9 +107,7 @@ def refresh_runs(lake: Lake, run_id: str | None = None) -> pl.DataFrame:
         # rows written are those that stand; an attempt that was replaced since no longer has any
         pl.when(moved & newest_of_partition).then(pl.col("records_written", "rejected"))
     )
-    frame = INGESTION_RUNS.conform(runs)
-    lake.replace(INGESTION_RUNS, {}, frame, run_id=run_id)
-    return frame
+    return INGESTION_RUNS.conform(runs)
 
 
 def refresh_utilities(lake: Lake, catalog: Catalog, run_id: str | None = None) -> pl.DataFrame:

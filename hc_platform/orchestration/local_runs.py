@@ -1,0 +1,109 @@
+"""Running the assets in this process, on the same Dagster instance as the UI.
+
+What belongs here: where that instance lives, and executing a selection on it. What does not: the assets.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from hc_platform.orchestration.national_assets import NATIONAL
+from hc_platform.orchestration.utility_assets import RAW, asset_keys
+from hc_platform.settings import PROJECT_DIR, Settings
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of a run. `materialized`: asset key -> its metadata; `warnings`: failed non-blocking checks."""
+
+    run_id: str
+    success: bool
+    error: str | None
+    materialized: dict[str, dict[str, Any]]
+    warnings: list[str]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """DAGSTER_HOME as it is set, else <data>/dagster with the project's dagster.yaml; sets the variable."""
+    given = os.environ.get("DAGSTER_HOME")
+    if given:
+        return Path(given)
+    home = settings.data_dir.resolve() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_DIR / "dagster.yaml", home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+@contextmanager
+def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The instance that the UI shows."""
+    dagster_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def run_utility(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, code: str, snapshot: str, *, force: bool
+) -> RunOutcome:
+    """One run of a utility's three assets for one snapshot."""
+    ops = {f"{RAW}__{code}": {"config": {"force": force}}}
+    return _run(
+        definitions,
+        instance,
+        asset_keys(code),
+        {"ops": ops, **_QUIET},
+        {"utility": code, "cause": "hc ingest"},
+        snapshot,
+    )
+
+
+def run_national(definitions: dg.Definitions, instance: dg.DagsterInstance) -> RunOutcome:
+    """One run of the national assets."""
+    return _run(
+        definitions, instance, [dg.AssetKey(n) for n in NATIONAL], _QUIET, {"cause": "hc ingest"}, None
+    )
+
+
+def _run(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    keys: list[dg.AssetKey],
+    config: dict[str, Any],
+    tags: dict[str, str],
+    partition: str | None,
+) -> RunOutcome:
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        run_config=config,
+        instance=instance,
+        partition_key=partition,
+        asset_selection=keys,
+        tags=tags,
+        raise_on_error=False,
+    )
+    materialized = {
+        event.asset_key.to_user_string(): {
+            k: v.value for k, v in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    failures = [e.step_failure_data for e in result.all_events if e.is_step_failure]
+    told = [f.user_failure_data.description if f.user_failure_data else str(f.error) for f in failures]
+    warnings = [
+        f"{c.asset_key.to_user_string()}: {c.check_name}: {c.description}"
+        for c in result.get_asset_check_evaluations()
+        if not c.passed and c.severity == dg.AssetCheckSeverity.WARN
+    ]
+    return RunOutcome(
+        result.run_id, result.success, "; ".join(t for t in told if t) or None, materialized, warnings
+    )
