@@ -37,7 +37,7 @@ DataDir = Annotated[
 ]
 
 
-class Mistake(Exception):
+class MistakeError(Exception):
     """Something asked for that cannot be; one sentence, exit code 2."""
 
 
@@ -49,7 +49,7 @@ def main() -> None:
 
     try:
         app()
-    except (Mistake, ConfigError) as error:
+    except (MistakeError, ConfigError) as error:
         err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(2)
     except (
@@ -176,7 +176,7 @@ def discover(
     from hc_platform.arcgis import discover_layers
 
     if (utility is None) == (url is None):
-        raise Mistake("give either --utility CODE or --url URL")
+        raise MistakeError("give either --utility CODE or --url URL")
     urls = [url] if url else []
     if utility:
         config = _known(load_catalog(_settings(data_dir).configs), utility)
@@ -185,7 +185,7 @@ def discover(
         )
     for service in urls:
         for layer in discover_layers(service):
-            title = f"{layer['id']}: {layer['name']} ({layer.get('geometryType') or 'table'})  {service}"
+            title = f"{layer['id']}: {layer['name']} ({layer['geometry_type'] or 'table'})  {service}"
             fields = ((f["name"], f["type"], f.get("alias")) for f in layer.get("fields") or ())
             _print(title, ("field", "type", "alias"), fields)
 
@@ -250,7 +250,7 @@ def config_lint(
     if code:
         path = folder / f"{code}.yaml"
         if not path.is_file():
-            raise Mistake(f"there is no {path}")
+            raise MistakeError(f"there is no {path}")
         load_config(path)
         out.print(f"{path}: in order", markup=False)
     else:
@@ -318,8 +318,13 @@ def ui(
     from hc_platform.orchestration.local_runs import dagster_home
 
     settings = _settings(data_dir)
-    dagster_home(settings)
-    os.environ["HC_DATA_DIR"] = str(settings.data_dir.resolve())
+    home = dagster_home(settings)
+    os.environ |= {
+        "HC_DATA_DIR": str(settings.data_dir.resolve()),
+        "HC_CONFIG_DIR": str(settings.configs.resolve()),
+        "HC_IMPORT_DIR": str(settings.imports),
+    }
+    os.chdir(home)  # in the project's folder Dagster warns of its dagster.yaml, of which the home has a copy
     command = [
         str(Path(sys.executable).with_name("dg")),
         "dev",
@@ -341,26 +346,26 @@ def _known(catalog: Catalog, code: str) -> UtilityConfig:
     try:
         return catalog[code]
     except KeyError as error:
-        raise Mistake(str(error.args[0])) from None
+        raise MistakeError(str(error.args[0])) from None
 
 
 def _chosen(catalog: Catalog, utility: str | None, category: str | None) -> list[str]:
     if utility is None:
-        raise Mistake("give --utility CODE, or --utility all")
+        raise MistakeError("give --utility CODE, or --utility all")
     codes = list(catalog) if utility == "all" else [c.strip() for c in utility.split(",")]
     chosen = [_known(catalog, code) for code in codes]
     if category:
         chosen = [c for c in chosen if c.data_source_type == category]
     closed = [c for c in chosen if not c.fetchable]
     if utility != "all" and closed:
-        raise Mistake(
+        raise MistakeError(
             "; ".join(
                 f"{c.utility_code} cannot be fetched ({c.access_status}): {c.access_reason}" for c in closed
             )
         )
     codes = [c.utility_code for c in chosen if c.fetchable]
     if not codes:
-        raise Mistake(
+        raise MistakeError(
             f"no utility fits --utility {utility}" + (f" --category {category}" if category else "")
         )
     return codes
