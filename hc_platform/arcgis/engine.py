@@ -8,6 +8,7 @@ Belongs here: when a piece counts as done. Does not belong here: which plan (pul
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Engine:
     stop_after: int | None = None
     progress: Callable[[int, int], None] | None = None
     expected: int = 0
+    ids: Sequence[int] | None = None  # all ids that match, ascending, where they had to be asked anyway
     quarantined: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stopped: bool = False
@@ -84,17 +86,19 @@ class Engine:
         """
         waiting = deque(pieces)
         running: set[asyncio.Task[Sequence[Piece]]] = set()
-        in_flight = self.session.http.in_flight
+        # two more than in flight, to decode meanwhile; a sample goes in order, one piece at a time
+        workers = self.session.http.in_flight + 2 if self.stop_after is None else 1
         try:
             while waiting or running:
                 if self.stop_after is not None and self.store.rows >= self.stop_after:
                     self.stopped = True
                     return
-                while (
-                    waiting and len(running) < in_flight + 2
-                ):  # two more: some decode while others are in flight
+                while waiting and len(running) < workers:
                     running.add(asyncio.create_task(self._ask(waiting.popleft())))
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                failures = [failure for task in done if (failure := task.exception())]
+                if failures:
+                    raise failures[0]
                 for task in done:
                     waiting.extendleft(reversed(task.result()))
                 if self.progress:
@@ -179,7 +183,8 @@ class Engine:
         rows = frame.height
         if isinstance(piece, RowRange):
             return await self._judge_row_range(piece, page, frame)
-        full = rows == piece.size
+        # nothing more can be in it; that a row is absent from a window of one, only the last reckoning can tell
+        full = rows == piece.size or piece.size == 1 or (rows == 0 and isinstance(piece, Tile))
         counted = False
         if not full and self._doubtful(page, rows):
             expected = await self._true_size(piece)
@@ -206,6 +211,8 @@ class Engine:
     async def _true_size(self, piece: Piece) -> int | None:
         if isinstance(piece, IdList):
             return piece.size
+        if isinstance(piece, OidWindow) and self.ids is not None:
+            return bisect_right(self.ids, piece.hi) - bisect_right(self.ids, piece.lo)
         return await count_rows(self.session, self.info, piece.params(self.where))
 
     def _too_much(self, piece: Piece, rows: int, expected: int | None) -> Sequence[Piece]:

@@ -165,7 +165,7 @@ class _Pull:
             where=self.where,
             params=params,
             decoder=page_decoder(oid_field, geometry_type, self.out_sr, info.spatial_wkid),
-            page=max(1, page),
+            page=max(1, min(page, self.stop_after or page)),
             cap=info.max_record_count,
             stop_after=self.stop_after,
             progress=self.progress,
@@ -258,6 +258,7 @@ class _Pull:
             if not ids:
                 return []
             bounds = metadata.Bounds(ids[0], ids[-1])
+            self.engine.ids = ids
         assert bounds is not None  # noqa: S101
         done = [span for span in map(plan.span_of, self.store.names) if span]
         pieces: list[plan.Piece] = []
@@ -314,6 +315,8 @@ class _Pull:
             agree = counted is not None and self.store.rows == counted
             result.missing_count = max(0, (counted or 0) - self.store.rows)
             engine.note("the layer has no usable object id: rows were told apart by their content")
+            if counted is None:
+                engine.note("the server does not count its rows, so nobody can tell whether all of them came")
         else:
             agree, adjusted = await self._reconcile(counted)
         edited = await metadata.edited_at(self.session, self.info)
