@@ -8,18 +8,18 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
 
 from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, json_schema, load_catalog, load_config
+from hc_platform.lake.store import Lake, open_lake
+from hc_platform.pipeline.snapshots import raw_snapshots, snapshot_at
 from hc_platform.settings import PROJECT_DIR, Settings
+from hc_platform.terminal import err, out, print_table, progress_bars, say
 
 app = typer.Typer(
     help="Hosting capacity of the US distribution grid, as tables.",
@@ -29,8 +29,6 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at and check utility_configs/.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
-out = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else 140, highlight=False)
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Data folder; default HC_DATA_DIR or ./data.")
@@ -93,35 +91,41 @@ def ingest(
         for code in codes:
             _dry_run(settings, catalog, code)
     else:
-        _ingest(settings, catalog, codes, snapshot, force)
+        _execute(settings, catalog, _running(catalog, codes, snapshot), force=force)
 
 
-def _ingest(
-    settings: Settings, catalog: Catalog, codes: list[str], snapshot: str | None, force: bool
+def _running(catalog: Catalog, codes: Iterable[str], snapshot: str | None = None) -> list[tuple[str, str]]:
+    """(code, snapshot) pairs: the snapshot asked for, else each utility's running one."""
+    now = datetime.now(UTC)
+    return [(code, snapshot or snapshot_at(now, catalog[code].cadence)) for code in codes]
+
+
+def _execute(
+    settings: Settings,
+    catalog: Catalog,
+    wanted: list[tuple[str, str]],
+    *,
+    force: bool = False,
+    rebuild: bool = False,
 ) -> None:
+    """Run each pair's assets and then the national ones; exit 1 if any failed."""
     from hc_platform.definitions import build_definitions
     from hc_platform.orchestration.local_runs import local_instance, run_national, run_utility
     from hc_platform.orchestration.platform import Platform
-    from hc_platform.pipeline.snapshots import snapshot_at
 
     failed: list[str] = []
-    with _bars() as watch, local_instance(settings) as instance:
-        platform = Platform(settings, catalog, watch=watch)
-        definitions = build_definitions(platform)
-        for code in codes:
-            wanted = snapshot or snapshot_at(platform.now(), catalog[code].cadence)
-            outcome = run_utility(definitions, instance, code, wanted, force=force)
-            raw = outcome.materialized.get(f"raw_features/{code}", {})
-            if outcome.success:
-                rows = outcome.materialized[f"sections/{code}"].get("dagster/row_count", "the same")
-                err.print(
-                    f"{code} {wanted}: {raw.get('status')}, {raw.get('dagster/row_count')} features, {rows} sections"
-                )
-            else:
-                failed.append(code)
-                err.print(
-                    f"{code} {wanted}: FAILED: {outcome.error}", style="red", markup=False, soft_wrap=True
-                )
+    with progress_bars() as watch, local_instance(settings) as instance:
+        definitions = build_definitions(Platform(settings, catalog, watch=watch))
+        for code, snapshot in wanted:
+            outcome = run_utility(definitions, instance, code, snapshot, force=force, fetch=not rebuild)
+            told = outcome.told(code) if outcome.success else f"FAILED: {outcome.error}"
+            err.print(
+                f"{code} {snapshot}: {told}",
+                style=None if outcome.success else "red",
+                markup=False,
+                soft_wrap=True,
+            )
+            failed += [] if outcome.success else [code]
             for warning in outcome.warnings:
                 err.print(f"  look at {warning}", markup=False, soft_wrap=True)
         national = run_national(definitions, instance)
@@ -132,15 +136,13 @@ def _ingest(
 
 
 def _dry_run(settings: Settings, catalog: Catalog, code: str) -> None:
-    from hc_platform.lake.store import Lake
     from hc_platform.orchestration.platform import Platform
     from hc_platform.pipeline.fetch import fetch
     from hc_platform.pipeline.normalize import prepared_sections
-    from hc_platform.pipeline.snapshots import snapshot_at
     from hc_platform.sources import source_for
 
     config = catalog[code]
-    with tempfile.TemporaryDirectory(prefix="hc-dry-run-") as folder, _bars() as watch:
+    with tempfile.TemporaryDirectory(prefix="hc-dry-run-") as folder, progress_bars() as watch:
         lake, platform = Lake(f"{folder}/lake"), Platform(settings, catalog)
         now = platform.now()
         snapshot = snapshot_at(now, config.cadence)
@@ -158,8 +160,8 @@ def _dry_run(settings: Settings, catalog: Catalog, code: str) -> None:
     out.print(
         f"{code} {snapshot}: {result.status}, {result.fetched} features; nothing was written", markup=False
     )
-    _print("By layer", report.by_layer.columns, report.by_layer.iter_rows())
-    _print("Fields", report.quality.columns, report.quality.iter_rows())
+    print_table("By layer", report.by_layer.columns, report.by_layer.iter_rows())
+    print_table("Fields", report.quality.columns, report.quality.iter_rows())
     for check in report.checks(None):
         out.print(f"{'ok ' if check.passed else 'BAD'} {check.name}: {check.message}", markup=False)
     if not all(c.passed for c in report.checks(None) if c.blocking):
@@ -187,18 +189,15 @@ def discover(
         for layer in discover_layers(service):
             title = f"{layer['id']}: {layer['name']} ({layer['geometry_type'] or 'table'})  {service}"
             fields = ((f["name"], f["type"], f.get("alias")) for f in layer.get("fields") or ())
-            _print(title, ("field", "type", "alias"), fields)
+            print_table(title, ("field", "type", "alias"), fields)
 
 
 @app.command()
 def utilities(data_dir: DataDir = None) -> None:
     """Every configured utility: access, verification, when it was last ingested, whether that is fresh."""
-    from datetime import UTC, datetime
-
     import polars as pl
 
     from hc_platform.hosting_capacity.tables import INGESTION_EVENTS
-    from hc_platform.lake.store import open_lake
     from hc_platform.orchestration.partitions import STALE_AFTER
     from hc_platform.pipeline.national import fold_runs
 
@@ -237,7 +236,7 @@ def utilities(data_dir: DataDir = None) -> None:
         "last ingested",
         "freshness",
     )
-    _print("Utilities", shown, rows)
+    print_table("Utilities", shown, rows)
 
 
 @config_app.command("lint")
@@ -274,7 +273,6 @@ def config_schema(
 @app.command()
 def warehouse(data_dir: DataDir = None) -> None:
     """Publish the lake's newest state as warehouse.duckdb."""
-    from hc_platform.lake.store import open_lake
     from hc_platform.lake.warehouse import publish
 
     settings = _settings(data_dir)
@@ -290,11 +288,36 @@ def export(
     target: Annotated[Path, typer.Argument(help="A .duckdb file to write.")], data_dir: DataDir = None
 ) -> None:
     """Write one portable .duckdb file with every row of every table in it."""
-    from hc_platform.lake.store import open_lake
     from hc_platform.lake.warehouse import export as write
 
     counts = write(open_lake(_settings(data_dir).root), target)
-    _print(str(target), ["table", "rows"], counts.items())
+    print_table(str(target), ["table", "rows"], counts.items())
+
+
+@app.command()
+def rebuild(
+    utility: Annotated[str, typer.Option(help="A utility's code, several with commas, or 'all'.")],
+    snapshot: Annotated[str, typer.Option(help="YYYY-MM, or 'all' that have raw rows.")] = "all",
+    data_dir: DataDir = None,
+) -> None:
+    """Make sections and feeders anew from the raw rows in the lake, as after a config fix; fetches nothing."""
+    settings = _settings(data_dir)
+    catalog = load_catalog(settings.configs)
+    lake = open_lake(settings.root)
+    codes = _chosen(catalog, utility, None)
+    wanted = {code: raw_snapshots(lake, code) if snapshot == "all" else [snapshot] for code in codes}
+    empty = [code for code, held in wanted.items() if not held]
+    if empty and utility != "all":
+        raise MistakeError(f"the lake has no raw rows of {', '.join(empty)}; run hc ingest first")
+    _execute(settings, catalog, [(code, s) for code, held in wanted.items() for s in held], rebuild=True)
+
+
+@app.command()
+def tables() -> None:
+    """Every table and column: type, unit, meaning; as Markdown (docs/tables.md)."""
+    from hc_platform.hosting_capacity.tables import LAKE_TABLES
+
+    sys.stdout.write("\n".join(table.markdown for table in LAKE_TABLES))
 
 
 @app.command()
@@ -305,7 +328,7 @@ def demo(
     """Ingest six synthetic utilities from a loopback server through the real path; needs no account and no network."""
     from hc_platform.demo.run import run_demo
 
-    run_demo(data_dir, scale, ingest=lambda s, c: _ingest(s, c, list(c), None, False), table=_print, say=_say)
+    run_demo(data_dir, scale, ingest=lambda s, c: _execute(s, c, _running(c, c)), table=print_table, say=say)
 
 
 @app.command()
@@ -369,51 +392,6 @@ def _chosen(catalog: Catalog, utility: str | None, category: str | None) -> list
             f"no utility fits --utility {utility}" + (f" --category {category}" if category else "")
         )
     return codes
-
-
-def _print(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    table = RichTable(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(str(column), overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    out.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "" if value is None else str(value)
-    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _say(text: str) -> None:
-    out.print(text, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar per layer on a terminal, a line at every quarter otherwise."""
-    if not err.is_terminal:
-        told: dict[str, int] = {}
-
-        def line(layer: str, done: int, total: int) -> None:
-            quarter = 4 * done // max(total, 1)
-            if told.get(layer) != quarter:
-                told[layer] = quarter
-                err.print(f"  {layer}: {done:,} of {total:,}", markup=False)
-
-        yield line
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        tasks: dict[str, Any] = {}
-
-        def bar(layer: str, done: int, total: int) -> None:
-            if layer not in tasks:
-                tasks[layer] = progress.add_task(layer, total=total)
-            progress.update(tasks[layer], completed=done, total=total)
-
-        yield bar
 
 
 if __name__ == "__main__":

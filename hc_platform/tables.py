@@ -82,6 +82,17 @@ class Table:
     def __getitem__(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
 
+    @property
+    def markdown(self) -> str:
+        """The table as a section of docs/tables.md."""
+        lines = [f"## {self.name}", "", self.meaning, ""]
+        lines += [f"Key: {', '.join(self.key)}.", ""] if self.key else []
+        lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
+        for c in self.columns:
+            values = f" One of: {', '.join(c.values)}." if c.values else ""
+            lines.append(f"| {c.name} | {c.type} | {c.unit or ''} | {c.meaning}{values} |")
+        return "\n".join([*lines, ""])
+
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with exactly this table's columns, order and types; absent ones become NULL.
 

@@ -14,7 +14,7 @@ from hc_platform.hosting_capacity.tables import LAKE_TABLES
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.partitions import PARTITIONS
 from hc_platform.orchestration.platform import Platform
-from hc_platform.orchestration.utility_assets import asset_keys
+from hc_platform.orchestration.utility_assets import RAW, asset_keys
 from hc_platform.pipeline.snapshots import snapshot_at
 from hc_platform.sources import SourceError, source_for
 
@@ -140,8 +140,8 @@ def _refresh_after_failure(national: AssetJob) -> dg.SensorDefinition:
         description="A failed fetch moves no asset; this brings it into hc_ingestion_runs all the same.",
     )
     def refresh_after_failure(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        if "utility" not in context.dagster_run.tags:
-            return dg.SkipReason("not a utility's run")
+        if not any(key.path[0] == RAW for key in context.dagster_run.asset_selection or ()):
+            return dg.SkipReason("it fetched nothing")
         return dg.RunRequest(run_key=context.dagster_run.run_id, tags={"cause": "failed-run"})
 
     return refresh_after_failure

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from hc_platform.orchestration.national_assets import NATIONAL
-from hc_platform.orchestration.utility_assets import RAW, asset_keys
+from hc_platform.orchestration.utility_assets import RAW, SECTION, asset_keys
 from hc_platform.settings import PROJECT_DIR, Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -29,6 +29,13 @@ class RunOutcome:
     error: str | None
     materialized: dict[str, dict[str, Any]]
     warnings: list[str]
+
+    def told(self, code: str) -> str:
+        """The outcome of a utility's run in a few words."""
+        raw = self.materialized.get(f"{RAW}/{code}", {})
+        sections = self.materialized.get(f"{SECTION}/{code}", {})
+        fetched = f"{raw.get('status')}, {raw.get('dagster/row_count')} features, " if raw else "rebuilt, "
+        return f"{fetched}{sections.get('dagster/row_count', 'the same')} sections"
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -52,14 +59,21 @@ def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def run_utility(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, code: str, snapshot: str, *, force: bool
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    code: str,
+    snapshot: str,
+    *,
+    force: bool = False,
+    fetch: bool = True,
 ) -> RunOutcome:
-    """One run of a utility's three assets for one snapshot."""
-    ops = {f"{RAW}__{code}": {"config": {"force": force}}}
+    """One run of a utility's assets for one snapshot; without `fetch`, only of those after raw_features."""
+    ops = {f"{RAW}__{code}": {"config": {"force": force}}} if fetch else {}
+    keys = asset_keys(code) if fetch else asset_keys(code)[1:]
     return _run(
         definitions,
         instance,
-        asset_keys(code),
+        keys,
         {"ops": ops, **_QUIET},
         {"utility": code, "cause": "hc ingest"},
         snapshot,
@@ -98,7 +112,7 @@ def _run(
         if event.asset_key
     }
     failures = [e.step_failure_data for e in result.all_events if e.is_step_failure]
-    told = [f.user_failure_data.description if f.user_failure_data else str(f.error) for f in failures]
+    told = [_message(f) for f in failures if f]
     warnings = [
         f"{c.asset_key.to_user_string()}: {c.check_name}: {c.description}"
         for c in result.get_asset_check_evaluations()
@@ -107,3 +121,13 @@ def _run(
     return RunOutcome(
         result.run_id, result.success, "; ".join(t for t in told if t) or None, materialized, warnings
     )
+
+
+def _message(failure: Any) -> str:
+    """What a person needs of a failed step: its own message, or the last cause of an unforeseen error."""
+    if failure.user_failure_data:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "unknown"

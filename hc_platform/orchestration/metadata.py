@@ -4,7 +4,8 @@ What belongs here: rendering reports as Dagster metadata. What does not: computi
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -12,6 +13,8 @@ import dagster as dg
 import polars as pl
 
 from hc_platform.hosting_capacity.checks import Check
+from hc_platform.pipeline.normalize import NoRawSnapshotError
+from hc_platform.sources import SourceError
 from hc_platform.tables import Table
 
 _COLOURS = ("#2f7d4f", "#c0532b", "#8a8f98", "#c99a2e", "#3f6fb5", "#7b5aa6")
@@ -71,6 +74,15 @@ def check_result(check: Check, asset: dg.AssetKey) -> dg.AssetCheckResult:
         description=check.message,
         metadata={k: _plain(v) for k, v in check.metadata.items()},
     )
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn the errors that a person can act on into dg.Failure: their message in the UI, no stack, no retry."""
+    try:
+        yield
+    except (SourceError, NoRawSnapshotError) as error:
+        raise dg.Failure(str(error.args[0]), allow_retries=False) from error
 
 
 def refuse_if_blocked(checks: Iterable[Check]) -> None:

@@ -14,7 +14,14 @@ import polars as pl
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.checks import SECTION_CHECKS, Check, keys_unique
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
-from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown, refuse_if_blocked
+from hc_platform.orchestration.metadata import (
+    bar,
+    check_result,
+    column_schema,
+    markdown,
+    plain_failures,
+    refuse_if_blocked,
+)
 from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.feeders import prepare_records
@@ -138,16 +145,21 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
     )
     def sections(context: dg.AssetExecutionContext) -> Events:
         snapshot = context.partition_key
-        if (held := held_by(platform.lake, code, snapshot)) != snapshot:
+        with plain_failures():
+            held = held_by(platform.lake, code, snapshot)
+        if held != snapshot:
             yield from _unchanged(key, held, SECTION_CHECKS)
             return
-        with prepared_sections(
-            utility,
-            snapshot,
-            platform.lake,
-            memory=platform.settings.warehouse_memory,
-            scratch=platform.settings.staging_dir,
-        ) as prepared:
+        with (
+            plain_failures(),
+            prepared_sections(
+                utility,
+                snapshot,
+                platform.lake,
+                memory=platform.settings.warehouse_memory,
+                scratch=platform.settings.staging_dir,
+            ) as prepared,
+        ):
             report = prepared.report
             checks = report.checks(previous_sections(platform.lake, code, snapshot))
             yield from (check_result(c, key) for c in checks)
@@ -185,7 +197,9 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
     )
     def feeders(context: dg.AssetExecutionContext) -> Events:
         snapshot = context.partition_key
-        if (held := held_by(platform.lake, code, snapshot)) != snapshot:
+        with plain_failures():
+            held = held_by(platform.lake, code, snapshot)
+        if held != snapshot:
             yield from _unchanged(key, held, ["record_keys_are_unique"])
             return
         prepared = prepare_records(utility, snapshot, platform.lake)
