@@ -26,6 +26,7 @@ from hc_platform.arcgis.transport import Session
 
 _SMALLEST_PAGE = 50  # a page limit learnt from failures goes no lower: the fault is then in single rows
 _MAX_QUARANTINED = 1000
+_MAX_STUCK_TILES = 20
 
 
 class UnfitPlan(Exception):  # noqa: N818 (a signal inside this package, never seen by callers)
@@ -157,19 +158,24 @@ class Engine:
         return parts
 
     async def _answers_least(self, piece: Piece) -> bool:
-        """Whether the server answers this kind of question at all, asked for as little as possible."""
-        while parts := piece.split(2):
-            piece = parts[0]
-        try:
-            await self._query(piece)
-        except ArcGISError:
-            return False
-        return True
+        """Whether the server answers this kind of question at all: single rows, at both ends and inside."""
+        for path in ((0, 0), (-1, -1), (0, -1), (-1, 0)):
+            least, turn = piece, 0
+            while parts := least.split(2):
+                least, turn = parts[path[min(turn, 1)]], turn + 1
+            try:
+                await self._query(least)
+            except ArcGISError:
+                continue
+            return True
+        return self._answered
 
     def _quarantine(self, piece: Piece, reason: str) -> None:
-        if len(self.quarantined) >= _MAX_QUARANTINED:
+        if len(self.quarantined) >= (_MAX_STUCK_TILES if isinstance(piece, Tile) else _MAX_QUARANTINED):
             raise ArcGISError(
-                "down", f"more than {_MAX_QUARANTINED} rows could not be fetched ({reason})", self.info.url
+                "down",
+                f"more than {len(self.quarantined)} rows could not be fetched ({reason})",
+                self.info.url,
             )
         entry: dict[str, Any] = {"window": piece.name, "reason": reason}
         if isinstance(piece, OidWindow):
@@ -186,12 +192,16 @@ class Engine:
         # nothing more can be in it; that a row is absent from a window of one, only the last reckoning can tell
         full = rows == piece.size or piece.size == 1 or (rows == 0 and isinstance(piece, Tile))
         counted = False
-        if not full and self._doubtful(page, rows):
-            expected = await self._true_size(piece)
+        expected = self._known_size(piece)
+        if not full and (self._doubtful(page, rows) if expected is None else rows < expected):
+            if expected is None:
+                expected = await count_rows(self.session, self.info, piece.params(self.where))
             if expected is None or expected > rows:
                 return self._too_much(piece, rows, expected)
             counted = True
-            self._flag_lies += page.exceeded
+            if page.exceeded:
+                self._flag_lies += 1
+                self.note("the server claims that rows are missing where none are; its counts are believed instead")
         await self._save(piece, frame, page)
         if not (full or counted):
             self._open[piece.name] = (piece, rows)
@@ -204,16 +214,16 @@ class Engine:
         repeated = rows > 1 and rows >= max(self._seen, default=rows) and self._seen[rows] > 0
         self._seen[rows] += 1
         if page.exceeded and self._flag_lies >= 3:
-            self.note("the server always claims that rows are missing; its counts are believed instead")
             return repeated
         return page.exceeded or repeated or (self.cap is not None and rows >= self.cap)
 
-    async def _true_size(self, piece: Piece) -> int | None:
+    def _known_size(self, piece: Piece) -> int | None:
+        """How many rows the piece must have, where the server's ids are known."""
         if isinstance(piece, IdList):
             return piece.size
         if isinstance(piece, OidWindow) and self.ids is not None:
             return bisect_right(self.ids, piece.hi) - bisect_right(self.ids, piece.lo)
-        return await count_rows(self.session, self.info, piece.params(self.where))
+        return None
 
     def _too_much(self, piece: Piece, rows: int, expected: int | None) -> Sequence[Piece]:
         """The server left rows out: ask in smaller parts, also where it did so before unnoticed."""

@@ -199,7 +199,7 @@ class Tile:
         if self.box is None:
             return self._around()
         xmin, ymin, xmax, ymax = self.box
-        if len(self.path) > 40 or not (xmax - xmin > 0 or ymax - ymin > 0):
+        if len(self.path) > 24 or not (xmax - xmin > 0 or ymax - ymin > 0):
             return []
         x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
         boxes = [(xmin, ymin, x, y), (x, ymin, xmax, y), (xmin, y, x, ymax), (x, y, xmax, ymax)]

@@ -360,7 +360,7 @@ class _Pull:
                 self.engine.note(
                     f"{len(have)} rows came, the server counts {counted} and cannot list its ids"
                 )
-                return counted == len(have), True
+                return counted == len(have), adjusted
             if counted is None:
                 result.count_after = counted = len(ids)
             there, ours = set(ids), set(have.to_list())
@@ -370,8 +370,8 @@ class _Pull:
                 if counted != len(ids):
                     self.engine.note(f"the server counts {counted} rows but lists {len(ids)} ids")
                 return counted == len(ids), adjusted
-            adjusted = True
             if gone:
+                adjusted = True
                 self.engine.note(
                     f"{len(gone)} rows were deleted at the source during the download and left out"
                 )
