@@ -10,9 +10,9 @@ import polars as pl
 def repeated_keys(keys: pl.LazyFrame) -> pl.DataFrame:
     """The rows whose (resource, record_key) is not the first of its kind.
 
-    `keys`: resource, record_key, feature_key, content_hash, in the order of the features. Returns resource,
-    feature_key, record_key and `new_key`: NULL where the row repeats an earlier one in every mapped field (it
-    is to be rejected), else the key with `#2`, `#3`, ... behind it.
+    `keys`: row (unique), layer, resource, record_key, feature_key, content_hash, in the order of the features.
+    Returns row, layer, feature_key, record_key and `new_key`: NULL where the row repeats an earlier one in every
+    mapped field and its geometry (it is to be rejected), else the key with `#2`, `#3`, ... behind it.
     """
     group = ["resource", "record_key"]
     return (
@@ -23,7 +23,8 @@ def repeated_keys(keys: pl.LazyFrame) -> pl.DataFrame:
         )
         .filter((pl.col("size") > 1) & (pl.col("position") > 0))
         .select(
-            "resource",
+            "row",
+            "layer",
             "feature_key",
             "record_key",
             new_key=pl.when(pl.col("copy") == 0).then(

@@ -97,7 +97,10 @@ def normalize(
         .join(rejects.select("feature_key"), on="feature_key", how="anti")
         .join(place, on="feature_key", how="left", maintain_order="left")
         .with_columns(
-            utility_code=pl.lit(config.utility_code), snapshot=pl.lit(snapshot), layer=pl.lit(layer.label)
+            utility_code=pl.lit(config.utility_code),
+            snapshot=pl.lit(snapshot),
+            layer=pl.lit(layer.label),
+            content_hash=pl.struct("content_hash", pl.col("geometry").hash(seed=7)).hash(seed=7),
         )
     )
     identity = {
@@ -134,18 +137,23 @@ def fill_remaining(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _record_key(layer: LayerConfig) -> pl.Expr:
-    """The layer's label and the key fields; the feature's own key where all of those are NULL."""
+    """The layer's label and the key fields; the feature's own key where all of those are NULL.
+
+    A published '#' is doubled: a single one is ours, before a feature's own key and before a number (`keys`).
+    """
     own = pl.concat_str(pl.lit("#"), pl.col("feature_key"))
     if not layer.record_key:
         return pl.concat_str(pl.lit(f"{layer.label}:"), own)
     fields = [values.parse_identifier(pl.col(f)) for f in layer.record_key]
-    key = pl.concat_str([f.fill_null("") for f in fields], separator="/")
+    key = pl.concat_str(
+        [f.fill_null("").str.replace_all("#", "##", literal=True) for f in fields], separator="/"
+    )
     published = pl.any_horizontal([f.is_not_null() for f in fields])
     return pl.concat_str(pl.lit(f"{layer.label}:"), pl.when(published).then(key).otherwise(own))
 
 
 def _content_hash(layer: LayerConfig) -> pl.Expr:
-    """A hash of every mapped field: two rows of one key and one content are one feature served twice."""
+    """A hash of every mapped field; with the geometry's it tells a feature served twice from two of one key."""
     return pl.struct(layer.named_fields or ["feature_key"]).hash(seed=7)
 
 

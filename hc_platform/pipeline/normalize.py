@@ -125,8 +125,8 @@ class PreparedSections:
                 SELECT {columns}, coalesce(r.new_key, s.record_key) AS record_key
                 FROM read_parquet('{self.folder}/part-*.parquet', hive_partitioning = false) s
                 LEFT JOIN read_parquet('{self.folder}/repeated.parquet') r
-                  ON s.resource = r.resource AND s.feature_key = r.feature_key AND s.record_key = r.record_key
-                WHERE r.feature_key IS NULL OR r.new_key IS NOT NULL
+                  ON s.row = r.row
+                WHERE r.row IS NULL OR r.new_key IS NOT NULL
                 ORDER BY s.hilbert, s.feature_key, s.resource, record_key
                 """  # noqa: S608 - a folder of ours and column names of ours
             )
@@ -195,7 +195,7 @@ def _write_parts(
     fetched: dict[str, int] = dict.fromkeys(names, 0)
     rejected: list[pl.DataFrame] = [REJECTED_FEATURES.empty()]
     quality: list[pl.DataFrame] = []
-    part = 0
+    part = rows = 0
     for batch in lake.batches(RAW_FEATURES, BATCH_ROWS, utility_code=code, snapshot=snapshot):
         for (label,), raw in batch.partition_by("layer", as_dict=True, maintain_order=True).items():
             if label not in names:
@@ -213,12 +213,15 @@ def _write_parts(
             rejected.append(done.rejected)
             quality.append(done.quality.with_columns(layer=pl.lit(layer.label)))
             done.sections.with_columns(
-                hilbert=hilbert_key(done.sections["centroid_lon"], done.sections["centroid_lat"])
+                # a row's own number: a feature that holds several feeders has one key for all of them
+                row=pl.int_range(rows, rows + pl.len(), dtype=pl.Int64),
+                hilbert=hilbert_key(done.sections["centroid_lon"], done.sections["centroid_lat"]),
             ).write_parquet(folder / f"part-{part:06d}.parquet", compression="lz4")
             part += 1
+            rows += done.sections.height
     if part == 0:
         SECTIONS.empty().with_columns(
-            content_hash=pl.lit(0, pl.UInt64), hilbert=pl.lit(0, pl.Int64)
+            content_hash=pl.lit(0, pl.UInt64), row=pl.lit(0, pl.Int64), hilbert=pl.lit(0, pl.Int64)
         ).write_parquet(folder / "part-000000.parquet")
     layers = layers.filter(pl.col("layer").is_in(list(names)))
     skipped = sorted(set(published) ^ {layer.label for layer in config.layers})
@@ -238,16 +241,12 @@ def _report(
 ) -> SectionsReport:
     sections = pl.scan_parquet(folder / "part-*.parquet")
     repeated = repeated_keys(
-        sections.select("resource", "record_key", "feature_key", "content_hash", "layer")
+        sections.select("row", "layer", "resource", "record_key", "feature_key", "content_hash")
     )
     repeated.write_parquet(folder / "repeated.parquet")
-    kept = sections.join(
-        repeated.lazy().filter(pl.col("new_key").is_null()),
-        on=["resource", "feature_key", "record_key"],
-        how="anti",
-    )
+    kept = sections.join(repeated.lazy().filter(pl.col("new_key").is_null()), on="row", how="anti")
     accepted = kept.select("layer", "feature_key").unique().group_by("layer").len("accepted").collect()
-    rejected = pl.concat([rejected, _duplicates(lake, code, snapshot, sections, repeated, kept)])
+    rejected = pl.concat([rejected, _duplicates(lake, code, snapshot, repeated, kept)])
     rejected.write_parquet(folder / "rejected.parquet")
     by_layer = (
         pl.DataFrame(
@@ -264,7 +263,9 @@ def _report(
         *[pl.col(c).abs().max() for c in (*CAPACITY_COLUMNS, "voltage_kv")],
     ).collect()
     collisions = repeated["new_key"].count()
-    keys = sections.select(pl.struct("resource", "record_key").n_unique()).collect().item() + collisions
+    final = kept.join(repeated.lazy().select("row", "new_key"), on="row", how="left").select(
+        pl.struct("resource", pl.coalesce("new_key", "record_key")).n_unique()
+    )
     raw_constraints = kept.select("constraining_metric_raw").collect().to_series()
     return SectionsReport(
         expected=int(layers["expected_count"].sum()),
@@ -272,7 +273,7 @@ def _report(
         accepted=int(by_layer["accepted"].sum()),
         rejected=rejected.height,
         rows=facts["rows"][0],
-        distinct_keys=keys,
+        distinct_keys=final.collect().item(),
         collisions=collisions,
         null_rate=facts["null_rate"][0] or 0.0,
         greatest=facts.drop("rows", "null_rate").unpivot(variable_name="column", value_name="value"),
@@ -287,18 +288,14 @@ def _report(
 
 
 def _duplicates(
-    lake: Lake, code: str, snapshot: str, sections: pl.LazyFrame, repeated: pl.DataFrame, kept: pl.LazyFrame
+    lake: Lake, code: str, snapshot: str, repeated: pl.DataFrame, kept: pl.LazyFrame
 ) -> pl.DataFrame:
     """REJECTED_FEATURES rows for features that only repeat another one."""
     copies = (
         repeated.filter(pl.col("new_key").is_null())
         .lazy()
-        .join(
-            sections.select("feature_key", "resource", "record_key", "layer"),
-            on=["resource", "feature_key", "record_key"],
-        )
         .select("layer", "feature_key", "record_key")
-        .unique(["layer", "feature_key"])
+        .unique(["layer", "feature_key"], keep="first", maintain_order=True)
         .join(kept.select("layer", "feature_key"), on=["layer", "feature_key"], how="anti")
         .collect()
     )
