@@ -201,7 +201,9 @@ class Engine:
             counted = True
             if page.exceeded:
                 self._flag_lies += 1
-                self.note("the server claims that rows are missing where none are; its counts are believed instead")
+                self.note(
+                    "the server claims that rows are missing where none are; its counts are believed instead"
+                )
         await self._save(piece, frame, page)
         if not (full or counted):
             self._open[piece.name] = (piece, rows)

@@ -34,6 +34,9 @@ USER_AGENT = "hc_platform/0.1 (open hosting-capacity data; set a contact with th
 MAX_URL = 2000  # bytes; longer questions are sent with POST
 MAX_RETRY_AFTER_S = 120.0
 MAX_REDIRECTS = 5
+_READERS = (
+    1  # answers decoded at a time: one that waits is small, a decoded page is not, and one core is plenty
+)
 _NO_CONNECTION = 0  # a status of our own: worth another try, and the server is down if none succeeds
 _AGAIN: frozenset[Kind] = frozenset({"retry", "shrink", "blocked", "schema"})
 
@@ -106,6 +109,7 @@ class Session:
         self.http = http
         self.counters = Counters()
         self._slots = asyncio.Semaphore(http.in_flight)
+        self._readers = asyncio.Semaphore(_READERS)
         self._token: str | None = None
         self._client = httpx.AsyncClient(
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", "Accept": "application/json, */*"}
@@ -167,7 +171,8 @@ class Session:
             return payload.parse(plain, decoder, final_url, status, headers.get("content-type", ""))
 
         try:
-            return await asyncio.to_thread(read)
+            async with self._readers:
+                return await asyncio.to_thread(read)
         except ArcGISError as error:
             if status in (429, 503) or error.kind == "retry":
                 error.retry_after = _retry_after_s(headers.get("retry-after"))
