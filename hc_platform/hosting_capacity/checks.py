@@ -28,15 +28,21 @@ class Check:
 
 
 SECTION_CHECKS: Final = {
-    "all_features_accounted_for": True,
-    "record_keys_are_unique": True,
-    "units_are_plausible": True,
-    "values_are_readable": True,
-    "row_count_is_stable": True,
-    "null_rate_is_stable": False,
-    "constraints_are_known": False,
+    "all_features_accounted_for": (True, "accepted + rejected = fetched = the server's count"),
+    "record_keys_are_unique": (True, "(resource, record_key) is unique"),
+    "units_are_plausible": (
+        True,
+        f"no capacity beyond {PLAUSIBLE_MW:g} MW, no voltage beyond {PLAUSIBLE_KV:g} kV",
+    ),
+    "values_are_readable": (
+        True,
+        f"at most {MAX_UNREADABLE:.0%} of any field's published values cannot be read",
+    ),
+    "row_count_is_stable": (True, f"rows moved by at most {MAX_ROW_CHANGE:.0%} since the last snapshot"),
+    "null_rate_is_stable": (False, f"rows without capacity rose by at most {MAX_NULL_RISE:.0%} of all"),
+    "constraints_are_known": (False, "every constraint text is in the vocabulary; others stand as 'other'"),
 }
-"""Check name -> whether it blocks."""
+"""Check name -> whether it blocks, and what it says."""
 
 
 def accounted_for(expected: int, fetched: int, accepted: int, rejected: int) -> Check:
@@ -45,7 +51,7 @@ def accounted_for(expected: int, fetched: int, accepted: int, rejected: int) -> 
         "all_features_accounted_for",
         accepted + rejected == fetched == expected,
         True,
-        f"{accepted} accepted + {rejected} rejected ; {fetched} fetched; server counted {expected}",
+        f"{accepted} accepted + {rejected} rejected; {fetched} fetched; server counted {expected}",
         {"accepted": accepted, "rejected": rejected, "fetched": fetched, "server_count": expected},
     )
 

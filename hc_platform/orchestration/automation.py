@@ -12,7 +12,6 @@ import dagster as dg
 from hc_platform.catalog.models import Cadence
 from hc_platform.hosting_capacity.tables import LAKE_TABLES
 from hc_platform.orchestration.national_assets import NATIONAL
-from hc_platform.orchestration.partitions import PARTITIONS
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.utility_assets import RAW, asset_keys
 from hc_platform.pipeline.snapshots import snapshot_at
@@ -54,9 +53,7 @@ def _codes(platform: Platform, cadence: Cadence) -> list[str]:
 
 def _ingest_job(platform: Platform, cadence: Cadence) -> AssetJob:
     keys = [key for code in _codes(platform, cadence) for key in asset_keys(code)]
-    return dg.define_asset_job(
-        f"ingest_{cadence}", selection=dg.AssetSelection.assets(*keys), partitions_def=PARTITIONS[cadence]
-    )
+    return dg.define_asset_job(f"ingest_{cadence}", selection=dg.AssetSelection.assets(*keys))
 
 
 def _ingest_schedule(platform: Platform, cadence: Cadence, job: AssetJob) -> dg.ScheduleDefinition:

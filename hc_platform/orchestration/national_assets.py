@@ -69,7 +69,7 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         metadata={"dagster/column_schema": column_schema(SUMMARIES)},
     )
     def hosting_capacity_summaries(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        frame = refresh_summaries(platform.lake, datetime.now(UTC), context.run_id)
+        frame = refresh_summaries(platform.lake, datetime.now(UTC), context.run.run_id)
         shown = frame.select(
             "utility_code", "resource", "snapshot", "total_feeders", "total_hosting_capacity_mw"
         )
@@ -90,7 +90,7 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         metadata={"dagster/column_schema": column_schema(INGESTION_RUNS)},
     )
     def hc_ingestion_runs(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        frame = refresh_runs(platform.lake, context.run_id)
+        frame = refresh_runs(platform.lake, context.run.run_id)
         newest = frame.sort("started_at", descending=True).select(
             "utility_code", "snapshot", "status", "started_at", "records_fetched", "rejected", "error_message"
         )
@@ -106,7 +106,7 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         metadata={"dagster/column_schema": column_schema(UTILITIES)},
     )
     def utilities(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        frame = refresh_utilities(platform.lake, platform.catalog, context.run_id)
+        frame = refresh_utilities(platform.lake, platform.catalog, context.run.run_id)
         shown = frame.select(
             "utility_code", "access_status", "verification", "last_ingested_at", "last_snapshot"
         )

@@ -113,7 +113,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
                 now=platform.now(),
                 progress=_progress(context, platform),
                 force=config.force,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
             )
         except SourceError as error:
             name = "fields_as_configured" if isinstance(error, ContractError) else "count_equals_server"
@@ -139,7 +139,8 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
         description=f"{utility.utility_name}: the finest grain it publishes, in MW and kV, with every reject kept.",
         kinds={"polars", "deltalake"},
         check_specs=[
-            dg.AssetCheckSpec(n, asset=key, blocking=blocks) for n, blocks in SECTION_CHECKS.items()
+            dg.AssetCheckSpec(name, asset=key, blocking=blocks, description=text)
+            for name, (blocks, text) in SECTION_CHECKS.items()
         ],
         metadata={"dagster/column_schema": column_schema(SECTIONS)},
     )
@@ -164,7 +165,7 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
             checks = report.checks(previous_sections(platform.lake, code, snapshot))
             yield from (check_result(c, key) for c in checks)
             refuse_if_blocked(checks)
-            prepared.commit(platform.lake, context.run_id)
+            prepared.commit(platform.lake, context.run.run_id)
         yield dg.MaterializeResult(
             asset_key=key,
             metadata={
@@ -206,7 +207,7 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
         check = keys_unique(prepared.records.height, prepared.distinct, 0)
         yield check_result(check, key)
         refuse_if_blocked([check])
-        prepared.commit(platform.lake, context.run_id)
+        prepared.commit(platform.lake, context.run.run_id)
         yield dg.MaterializeResult(
             asset_key=key, metadata=_record_metadata(prepared.records, prepared.disagreeing)
         )

@@ -19,7 +19,7 @@ from hc_platform.sources.base import (
     SourceOptions,
 )
 
-_RETRYABLE = {"retry", "shrink", "down", "blocked"}
+_RETRYABLE = {"retry", "shrink"}  # one that is down, or blocks us, will not be otherwise in a minute
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,215 @@
+"""Runs of the assets: what they commit, what they refuse, what the log and the UI get to see."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from hc_platform.catalog import Catalog
+from hc_platform.definitions import build_definitions
+from hc_platform.hosting_capacity.tables import (
+    INGESTION_RUNS,
+    RAW_FEATURES,
+    RECORDS,
+    REJECTED_FEATURES,
+    SECTIONS,
+    SUMMARIES,
+)
+from hc_platform.lake.warehouse import connect
+from hc_platform.orchestration.automation import upkeep_job, upstream_edits
+from hc_platform.orchestration.local_runs import run_national, run_utility
+from hc_platform.orchestration.platform import Platform
+from hc_platform.pipeline.snapshots import snapshot_at
+from hc_platform.settings import Settings
+
+NOW = snapshot_at(datetime.now(UTC), "monthly")
+
+
+def test_a_run_goes_from_the_server_to_the_warehouse(
+    platform: Platform, definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    outcome = run_utility(definitions, instance, "pge", NOW)
+    national = run_national(definitions, instance)
+    assert (outcome.error, national.error) == (None, None)
+
+    raw = platform.lake.scan(RAW_FEATURES).collect()
+    sections = platform.lake.scan(SECTIONS).collect()
+    rejected = platform.lake.scan(REJECTED_FEATURES).collect()
+    accepted = sections.select("layer", "feature_key").n_unique()
+    assert raw.height > 900
+    assert accepted + rejected.height == raw.height
+    assert outcome.materialized["sections/pge"]["dagster/row_count"] == sections.height
+    [commit] = [h for h in platform.lake.open(SECTIONS).history() if h.get("run_id")]  # type: ignore[union-attr]
+    assert commit["run_id"] == outcome.run_id
+
+    with connect(str(tmp_path)) as con:
+        [(runs,)] = con.sql("SELECT list((utility_code, status, run_id)) FROM hc_ingestion_runs").fetchall()
+        assert runs == [("pge", "complete", outcome.run_id)]
+        [(latest,)] = con.sql("SELECT count(*) FROM hosting_capacity_records_latest").fetchall()
+        assert latest == platform.lake.scan(RECORDS).collect().height > 0
+        [(last,)] = con.sql("SELECT last_snapshot FROM utilities WHERE utility_code = 'pge'").fetchall()
+        assert last == NOW
+    assert platform.lake.scan(SUMMARIES).collect()["total_feeders"].sum() == latest
+
+
+def test_the_second_run_is_unchanged_and_writes_no_rows(
+    platform: Platform, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    run_utility(definitions, instance, "pepco", NOW)
+    before = platform.lake.version(RAW_FEATURES)
+    again = run_utility(definitions, instance, "pepco", NOW)
+    assert again.success
+    assert again.materialized["raw_features/pepco"]["status"] == f"unchanged since {NOW}"
+    assert platform.lake.version(RAW_FEATURES) == before
+    forced = run_utility(definitions, instance, "pepco", NOW, force=True)
+    assert forced.materialized["raw_features/pepco"]["status"] == "complete"
+    assert platform.lake.version(RAW_FEATURES) == before + 1
+
+
+def test_a_past_snapshot_is_refused_with_the_reason(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    outcome = run_utility(definitions, instance, "pepco", "2025-03")
+    assert not outcome.success
+    assert "holds only today's data" in (outcome.error or "")
+    assert "Traceback" not in (outcome.error or "")
+
+
+def _with_unit(catalog: Catalog, code: str, unit: str) -> Catalog:
+    """The catalog with every capacity field of one utility read in another unit."""
+    config = catalog[code]
+    layers = []
+    for layer in config.layers:
+        resources = {}
+        for resource, spec in layer.resources.items():
+            mapped = {
+                f: [t.model_copy(update={"unit": unit}) if t.to.endswith("_mw") else t for t in ts]
+                for f, ts in spec.field_map.items()
+            }
+            resources[resource] = spec.model_copy(update={"field_map": mapped})
+        common = {
+            f: [t.model_copy(update={"unit": unit}) if t.to.endswith("_mw") else t for t in ts]
+            for f, ts in layer.field_map.items()
+        }
+        layers.append(layer.model_copy(update={"resources": resources, "field_map": common}))
+    return Catalog({**catalog, code: config.model_copy(update={"layers": layers})})
+
+
+def test_a_wrong_unit_is_blocked_and_the_old_rows_stay(
+    platform: Platform, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    """kW read as MW: the plausibility check fails before anything is committed, and feeders do not run."""
+    assert run_utility(definitions, instance, "pepco", NOW).success
+    before = platform.lake.scan(SECTIONS).sort("record_key", "resource").collect()
+    wrong = build_definitions(replace(platform, catalog=_with_unit(platform.catalog, "pepco", "mw")))
+    outcome = run_utility(wrong, instance, "pepco", NOW, fetch=False)
+    assert not outcome.success
+    assert "units_are_plausible" in (outcome.error or "")
+    assert "is its unit right?" in (outcome.error or "")
+    assert "feeders/pepco" not in outcome.materialized
+    assert platform.lake.scan(SECTIONS).sort("record_key", "resource").collect().equals(before)
+    key = dg.AssetCheckKey(dg.AssetKey(["sections", "pepco"]), "units_are_plausible")
+    [record] = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert record.status.value == "FAILED"
+
+
+def test_a_dead_server_is_a_failed_run_in_the_log(
+    upstream: Catalog, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    config = upstream["pepco"].model_copy(
+        update={"service_url": "http://127.0.0.1:9/arcgis/rest/services/X/FeatureServer"}
+    )
+    settings = Settings(data_dir=tmp_path, min_interval_s=0, attempts=1)
+    dead = Platform(settings, Catalog({"pepco": config}))
+    definitions = build_definitions(dead)
+    outcome = run_utility(definitions, instance, "pepco", NOW)
+    assert not outcome.success
+    assert "pepco, layer" in (outcome.error or "")
+    assert run_national(definitions, instance).success
+    runs = dead.lake.scan(INGESTION_RUNS).collect()
+    assert set(runs["status"]) == {"failed"}
+    assert "127.0.0.1:9" in runs["error_message"][0]
+
+
+def test_the_schedule_asks_for_one_run_for_each_utility(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    schedule = definitions.resolve_schedule_def("monthly_ingest")
+    context = dg.build_schedule_context(
+        instance,
+        scheduled_execution_time=datetime(2026, 11, 3, 6, tzinfo=UTC),
+        repository_def=definitions.get_repository_def(),
+    )
+    data = schedule.evaluate_tick(context)
+    asked = {
+        r.tags["utility"]: (r.partition_key, [k.to_user_string() for k in r.asset_selection])
+        for r in data.run_requests
+    }
+    assert asked == {
+        code: ("2026-11", [f"raw_features/{code}", f"sections/{code}", f"feeders/{code}"])
+        for code in ("pepco", "pge")
+    }
+
+
+def test_the_edit_sensor_requests_only_what_was_edited(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    sensor = upstream_edits(platform)
+    first = sensor.evaluate_tick(dg.build_sensor_context(instance, definitions=build_definitions(platform)))
+    assert first.run_requests == []
+    assert "nothing was edited" in (first.skip_message or "")
+    earlier = (first.cursor or "").replace("2026-05-01", "2026-04-01")
+    assert earlier != first.cursor
+    cursor = earlier.replace(
+        '"pge": "2026-04-01', '"pge": "2026-05-01'
+    )  # so that only Pepco looks edited since
+    second = sensor.evaluate_tick(
+        dg.build_sensor_context(instance, cursor=cursor, definitions=build_definitions(platform))
+    )
+    assert [r.tags["utility"] for r in second.run_requests] == ["pepco"]
+    assert second.run_requests[0].partition_key == NOW
+
+
+def test_upkeep_deletes_runs_past_their_retention_and_keeps_the_others(
+    platform: Platform, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    outcome = run_utility(definitions, instance, "pepco", NOW)
+    rows = platform.lake.scan(SECTIONS).collect().height
+    assert upkeep_job(platform).execute_in_process(instance=instance).success
+    assert instance.get_run_by_id(outcome.run_id) is not None
+    later = replace(platform, now=lambda: datetime.now(UTC) + timedelta(days=91))
+    assert upkeep_job(later).execute_in_process(instance=instance).success
+    assert instance.get_run_by_id(outcome.run_id) is None
+    assert platform.lake.scan(SECTIONS).collect().height == rows
+
+
+def test_national_tables_stand_empty_before_the_first_run(
+    platform: Platform, definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert run_national(definitions, instance).success
+    with connect(str(tmp_path)) as con:
+        assert con.sql("SELECT count(*) FROM sections_latest").fetchall() == [(0,)]
+        codes = con.sql("SELECT utility_code, last_snapshot FROM utilities ORDER BY 1").fetchall()
+    assert codes == [("pepco", None), ("pge", None)]
+
+
+@pytest.mark.parametrize(
+    ("at", "cadence", "snapshot"),
+    [
+        (datetime(2026, 11, 30, tzinfo=UTC), "monthly", "2026-11"),
+        (datetime(2026, 11, 30, tzinfo=UTC), "quarterly", "2026-10"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "quarterly", "2026-01"),
+        (datetime(2026, 12, 31, tzinfo=UTC), "annual", "2026-01"),
+    ],
+)
+def test_every_snapshot_is_a_partition_of_its_cadence(at: datetime, cadence: str, snapshot: str) -> None:
+    from hc_platform.orchestration.partitions import PARTITIONS
+
+    assert snapshot_at(at, cadence) == snapshot  # type: ignore[arg-type]
+    keys = PARTITIONS[cadence].get_partition_keys(current_time=at)  # type: ignore[index]
+    assert keys[-1] == snapshot
+    assert len(keys) == len(set(keys))
+    assert pl.Series(keys).is_sorted()
