@@ -71,10 +71,16 @@ def _has_capacity() -> pl.Expr:
 def _roll_up(rows: pl.LazyFrame) -> pl.LazyFrame:
     """One row per resource and feeder id."""
     value, low = pl.col("hosting_capacity_mw"), pl.col("hosting_capacity_min_mw")
-    open_end = low.filter(value.is_null() & (pl.col("censored") == "at_ceiling")).max()
-    greatest = pl.when(open_end.is_null() | (value.max() > open_end)).then(
-        value.max()
-    )  # else it is not known
+    # ">7500": no value and no upper end; a published upper end is one, though it stands at a ceiling
+    is_open = (
+        value.is_null() & pl.col("hosting_capacity_max_mw").is_null() & (pl.col("censored") == "at_ceiling")
+    )
+    open_end = low.filter(is_open).max()
+    known = open_end.is_null() | (value.max() > open_end)
+    greatest = pl.when(known).then(value.max())
+    remaining = pl.col("remaining_capacity_mw")
+    # what remains is not known either, unless it is published by itself
+    most_left = pl.when(known | (remaining.filter(is_open).count() > 0)).then(remaining.max())
     point = pl.when(pl.col("_least").first()).then(value.min()).otherwise(greatest)
     grouped = (
         rows.sort("record_key")
@@ -91,8 +97,8 @@ def _roll_up(rows: pl.LazyFrame) -> pl.LazyFrame:
             installed_dg_mw=_agreed("installed_dg_mw"),
             queued_dg_mw=_agreed("queued_dg_mw"),
             remaining_capacity_mw=pl.when(pl.col("_least").first())
-            .then(pl.col("remaining_capacity_mw").min())
-            .otherwise(pl.col("remaining_capacity_mw").max()),
+            .then(remaining.min())
+            .otherwise(most_left),
             censored=_at_point(point, "censored").fill_null(
                 pl.when(open_end.is_not_null())
                 .then(pl.lit("at_ceiling"))
@@ -107,12 +113,13 @@ def _roll_up(rows: pl.LazyFrame) -> pl.LazyFrame:
                 _commonest("constraining_metric")
             ),
             constraining_metric_raw=_at_point(point, "constraining_metric_raw").fill_null(
-                _commonest("constraining_metric_raw")
+                _commonest(
+                    "constraining_metric_raw",
+                    pl.col("constraining_metric") == _commonest("constraining_metric"),
+                )
             ),
             voltage_kv=_commonest("voltage_kv"),
-            phase_config=pl.col("phase_config")
-            .sort_by(pl.col("phase_config").str.len_chars(), descending=True)
-            .first(),
+            phase_config=_longest("phase_config"),
             is_overhead=_agreed("is_overhead"),
             is_network=_agreed("is_network"),
             record_date=pl.col("record_date").max(),
@@ -140,8 +147,14 @@ def _agreed(column: str) -> pl.Expr:
     return pl.when(known.n_unique() == 1).then(known.first()).alias(column)
 
 
-def _commonest(column: str) -> pl.Expr:
-    return pl.col(column).drop_nulls().mode().sort().last()
+def _commonest(column: str, where: pl.Expr | None = None) -> pl.Expr:
+    chosen = pl.col(column) if where is None else pl.col(column).filter(where)
+    return chosen.drop_nulls().mode().sort().last()
+
+
+def _longest(column: str) -> pl.Expr:
+    known = pl.col(column).drop_nulls()
+    return known.sort_by(known.str.len_chars(), known, descending=True).first()
 
 
 def _at_point(point: pl.Expr, column: str) -> pl.Expr:
@@ -160,22 +173,22 @@ def _weighted(column: str) -> pl.Expr:
 def _prefer(own: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     """Both sides' feeders; each column from `own` where it is not NULL, else from `parts`."""
     joined = own.join(parts, on=_GROUP, how="full", coalesce=True, suffix="_parts")
+    has_value, parts_value = (pl.col(f"hosting_capacity_mw{s}").is_not_null() for s in ("", "_parts"))
+    # what is said of the capacity is said by the side that the capacity came from
+    by_parts = (~has_value & parts_value) | (pl.col("capacity_source").is_null())
+
+    def of_the_source(column: str) -> pl.Expr:
+        return pl.when(by_parts).then(f"{column}_parts").otherwise(column)
+
     special = {
-        "censored": pl.coalesce(
-            pl.when(pl.col("censored") != "none").then("censored"),
-            pl.when(pl.col("censored_parts") != "none").then("censored_parts"),
-            pl.lit("none"),
-        ),
+        "censored": of_the_source("censored").fill_null("none"),
+        "capacity_basis": of_the_source("capacity_basis"),
         "value_status": pl.min_horizontal(
             pl.col("value_status").replace_strict(_STATUS_RANK, default=None),
             pl.col("value_status_parts").replace_strict(_STATUS_RANK, default=None),
         ).replace_strict({v: k for k, v in _STATUS_RANK.items()}),
         "section_count": pl.sum_horizontal("section_count", "section_count_parts"),
-        "capacity_source": pl.when(
-            pl.col("hosting_capacity_mw").is_null() & pl.col("hosting_capacity_mw_parts").is_not_null()
-        )
-        .then("capacity_source_parts")
-        .otherwise(pl.coalesce("capacity_source", "capacity_source_parts")),
+        "capacity_source": of_the_source("capacity_source"),
     }
     plain = [c for c in own.columns if c not in _GROUP and c not in special]
     return joined.select(
