@@ -75,7 +75,7 @@ class Lake:
         if delta is None:
             return []
         filters = [(k, "=", v) for k, v in partition.items()]
-        uris = delta.file_uris(partition_filters=filters or None)
+        uris = delta.file_uris(file_pruning_predicate=filters or None)
         # delta-rs percent-encodes what stands in the log; a local path must be the file's real name
         return [unquote(u.removeprefix("file://")) for u in uris] if self.is_local else list(uris)
 
