@@ -56,10 +56,11 @@ class Layer:
         self.features = [feature(number) for number in range(1, rows + 1)]
         self.page = lru_cache(maxsize=None)(self._page)
         for start in range(0, rows, PAGE):
-            self.page(start, min(start + PAGE, rows))
+            for more in (False, True):
+                self.page(start, min(start + PAGE, rows), more)
 
-    def _page(self, start: int, end: int) -> bytes:
-        tail = b"]}"  # no flag: restgdf refuses every layer of more than one page where it is sent
+    def _page(self, start: int, end: int, more: bool) -> bytes:
+        tail = b'],"exceededTransferLimit":true}' if more else b"]}"
         return gzip.compress(HEAD + b",".join(self.features[start:end]) + tail, 6)
 
     def metadata(self) -> dict[str, object]:
@@ -112,7 +113,7 @@ class Layer:
         end = min(start + size, high)
         if start >= end:
             return HEAD + b"]}"
-        return self.page(start, end)
+        return self.page(start, end, end < high)
 
 
 async def serve(port: int, latency_s: float, rows: int) -> None:

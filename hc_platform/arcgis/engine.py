@@ -57,13 +57,13 @@ class Engine:
     stop_after: int | None = None
     progress: Callable[[int, int], None] | None = None
     expected: int = 0
+    counts: bool = True  # whether the server answers counts, which then tell a heavy page from a dead server
     ids: Sequence[int] | None = None  # all ids that match, ascending, where they had to be asked anyway
     quarantined: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stopped: bool = False
-    _open: dict[str, tuple[Piece, int]] = field(
-        default_factory=dict
-    )  # saved, neither full nor counted: name -> rows
+    # pieces saved that are neither full nor counted, and their rows: what a cap found later puts in doubt
+    _open: dict[str, tuple[Piece, int]] = field(default_factory=dict)
     _seen: Counter[int] = field(default_factory=Counter)
     _truncated: Counter[int] = field(default_factory=Counter)
     _flag_lies: int = 0
@@ -72,7 +72,7 @@ class Engine:
     _answered: bool = False
     _probed: bool = False
     _tainted: set[str] = field(default_factory=set)
-    _first_rows: dict[int, str] = field(default_factory=dict)
+    _page_starts: list[tuple[int, ...]] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """Tell the person who reads the result, once."""
@@ -142,9 +142,11 @@ class Engine:
             raise error  # sixteen halvings everywhere and not one answer
         if self._failures % in_flight == 1 or in_flight == 1:
             try:
-                await count_rows(self.session, self.info, {"where": self.where})
+                alive = await count_rows(self.session, self.info, {"where": self.where}) is not None
             except ArcGISError:
-                raise error from None
+                alive = False
+            if not alive and self.counts:
+                raise error
         if piece.name not in self._tainted:
             self._big_failures += 1
             if self._big_failures >= 2:  # two places at once: not a bad row, but pages that are too heavy
@@ -251,10 +253,11 @@ class Engine:
 
     async def _judge_row_range(self, piece: RowRange, page: Page, frame: pl.DataFrame) -> Sequence[Piece]:
         rows = frame.height
+        start = tuple(frame.head(20).hash_rows().to_list())
+        if rows and any(start[: len(other)] == other[: len(start)] for other in self._page_starts):
+            raise UnfitPlan("the server ignores resultOffset")
         if rows:
-            first = hash(frame.row(0))
-            if self._first_rows.setdefault(first, piece.name) != piece.name and piece.lo:
-                raise UnfitPlan("the server ignores resultOffset")
+            self._page_starts.append(start)
         if rows == 0 and page.exceeded and piece.size > 1:
             return piece.split(2)
         got = RowRange(piece.lo, piece.lo + rows, piece.order) if rows else piece

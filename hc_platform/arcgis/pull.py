@@ -170,6 +170,7 @@ class _Pull:
             stop_after=self.stop_after,
             progress=self.progress,
             expected=self.result.count_before or 0,
+            counts=self.result.count_before is not None,
             notes=self.result.notes,
         )
 
@@ -320,8 +321,9 @@ class _Pull:
         else:
             agree, adjusted = await self._reconcile(counted)
         edited = await metadata.edited_at(self.session, self.info)
-        lost = [entry for entry in engine.quarantined if not entry.get("kept")]
-        if not agree or lost:
+        if agree:  # then what failed was empty, or came by another way
+            engine.quarantined = [entry for entry in engine.quarantined if entry.get("kept")]
+        if not agree:
             result.status = "partial"
         elif adjusted or result.count_after != result.count_before or edited != self.info.edited_at:
             result.status = "changed"

@@ -37,6 +37,7 @@ MAX_REDIRECTS = 5
 _READERS = (
     1  # answers decoded at a time: one that waits is small, a decoded page is not, and one core is plenty
 )
+_PATIENCE = 5  # an answer that drips in may take so many times the timeout
 _NO_CONNECTION = 0  # a status of our own: worth another try, and the server is down if none succeeds
 _AGAIN: frozenset[Kind] = frozenset({"retry", "shrink", "blocked", "schema"})
 
@@ -224,7 +225,10 @@ class Session:
                 await _sleep(wait_s)
             self.counters.requests += 1
             try:
-                async with self._client.stream(method, url, data=form) as response:
+                async with (
+                    asyncio.timeout(_PATIENCE * self.http.timeout_s),
+                    self._client.stream(method, url, data=form) as response,
+                ):
                     parts: list[bytes] = []
                     size = 0
                     async for part in response.aiter_raw():
@@ -234,6 +238,9 @@ class Session:
                         parts.append(part)
                     self.counters.bytes_received += size
                     return b"".join(parts), response.status_code, response.headers
+            except TimeoutError:
+                waited = f"no whole answer within {_PATIENCE * self.http.timeout_s:g} s"
+                raise ArcGISError("shrink", waited, url) from None
             except httpx.TimeoutException as error:
                 kind: Kind = "down" if isinstance(error, httpx.ConnectTimeout) else "shrink"
                 raise ArcGISError(kind, f"no answer within {self.http.timeout_s:g} s", url) from None
