@@ -14,15 +14,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hc_platform.catalog.models import (
-    ConstraintColumns,
-    FieldTarget,
-    LayerConfig,
-    Resource,
-    ResourceConfig,
-    UtilityConfig,
-    Verification,
-)
+from hc_platform.catalog.fields import ConstraintColumns, FieldTarget, Resource, ResourceConfig, Verification
+from hc_platform.catalog.models import LayerConfig, UtilityConfig
 
 
 @dataclass(frozen=True)

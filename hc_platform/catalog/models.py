@@ -4,64 +4,29 @@ What belongs here: keys, types, defaults and the rules that one config must sati
 What does not: reading files and naming lines (`loading`), or what is done with a config.
 """
 
-from datetime import date
 from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Resource = Literal["generation", "load", "storage"]
-Grain = Literal["feeder", "section", "tile", "point", "class"]
-Constraint = Literal[
-    "thermal",
-    "voltage",
-    "protection",
-    "islanding",
-    "flicker",
-    "reverse_flow",
-    "substation",
-    "regulator",
-    "other",
-    "none",
-]
-ValueStatus = Literal["published", "redacted", "pending", "not_published"]
-CapacityUnit = Literal["w", "kw", "mw", "va", "kva", "mva"]
-Unit = Literal["w", "kw", "mw", "va", "kva", "mva", "v", "kv"]
-CapacityBasis = Literal["gross", "net_of_existing"]
-Cadence = Literal["monthly", "quarterly", "annual"]
-SourceType = Literal["arcgis_feature", "arcgis_map", "file"]
-AccessStatus = Literal[
-    "live", "gated", "auth_required", "no_machine_readable_source", "no_hosting_capacity_data"
-]
-Canonical = Literal[
-    "feeder_id_external",
-    "feeder_name",
-    "substation_name",
-    "hosting_capacity_mw",
-    "hosting_capacity_min_mw",
-    "hosting_capacity_max_mw",
-    "installed_dg_mw",
-    "queued_dg_mw",
-    "remaining_capacity_mw",
-    "constraining_metric",
-    "voltage_kv",
-    "phase_config",
-    "is_overhead",
-    "is_network",
-    "record_date",
-]
-
-CAPACITY_COLUMNS: Final = (
-    "hosting_capacity_mw",
-    "hosting_capacity_min_mw",
-    "hosting_capacity_max_mw",
-    "installed_dg_mw",
-    "queued_dg_mw",
-    "remaining_capacity_mw",
+from hc_platform.catalog.fields import (
+    CAPACITY_COLUMNS,
+    HOSTING_COLUMNS,
+    AccessStatus,
+    Cadence,
+    CapacityBasis,
+    CapacityUnit,
+    Explode,
+    FeederIdFrom,
+    FieldMap,
+    Grain,
+    Resource,
+    ResourceConfig,
+    SourceType,
+    Strict,
+    Verification,
+    check_url,
 )
-HOSTING_COLUMNS: Final = CAPACITY_COLUMNS[:3]
-_CAPACITY_UNITS: Final = ("w", "kw", "mw", "va", "kva", "mva")
-# Keys of the short forms: of a resource beside its layer's, of a layer beside its utility's.
+
 _OF_ONE_RESOURCE: Final = ("constraint_columns", "capacity_basis", "feeder_rule")
 _OF_ONE_LAYER: Final = ("layer_index", "field_map")
 _SECRET_HEADERS: Final = {
@@ -71,161 +36,9 @@ _SECRET_HEADERS: Final = {
     "x-api-key",
     "x-esri-authorization",
 }
-_SECRET_PARAMETERS: Final = {
-    "token",
-    "access_token",
-    "apikey",
-    "api_key",
-    "key",
-    "password",
-    "sig",
-    "signature",
-}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError("must be an http:// or https:// address")
-    if parts.username or parts.password:
-        raise ValueError("carries a password; name a secret under auth.secret instead")
-    secrets = {k for k, _ in parse_qsl(parts.query) if k.lower() in _SECRET_PARAMETERS}
-    if secrets:
-        raise ValueError(
-            f"carries a credential ({', '.join(sorted(secrets))}); name a secret under auth.secret"
-        )
-    return url.rstrip("/")
-
-
-def _null_map(value: Any) -> Any:
-    """A list of nulls says only 'not published'; keys may be written as numbers."""
-    if isinstance(value, list):
-        return {str(v): "not_published" for v in value}
-    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
-
-
-Nulls = Annotated[
-    dict[str, ValueStatus],
-    BeforeValidator(_null_map, json_schema_input_type=list[str | float] | dict[str, ValueStatus]),
-]
-
-
-class FieldTarget(_Strict):
-    """Where one published field goes, and how its text is to be read."""
-
-    to: Canonical = Field(description="the canonical column")
-    unit: Unit | None = Field(None, description="the field's own unit; else the layer's, else the utility's")
-    nulls: Nulls = Field(
-        default_factory=dict,
-        description="values that mean 'no value', and why: {'-9.999': redacted, '-1': not_published}",
-    )
-    ceiling: float | None = Field(
-        None, description="the study's upper end, in the field's unit: values there are marked, not measured"
-    )
-    floor: float | None = Field(None, description="the study's lower end, in the field's unit")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"to": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _unit_fits(self) -> "FieldTarget":
-        if self.unit is None:
-            return self
-        if self.to in CAPACITY_COLUMNS and self.unit not in _CAPACITY_UNITS:
-            raise ValueError(
-                f"unit {self.unit} is no unit of capacity; use one of {', '.join(_CAPACITY_UNITS)}"
-            )
-        if self.to == "voltage_kv" and self.unit not in ("v", "kv"):
-            raise ValueError(f"unit {self.unit} is no unit of voltage; use v or kv")
-        if self.to not in (*CAPACITY_COLUMNS, "voltage_kv"):
-            raise ValueError(f"{self.to} has no unit")
-        return self
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-_Target = Canonical | FieldTarget
-FieldMap = dict[
-    str,
-    Annotated[
-        list[FieldTarget],
-        Field(min_length=1),
-        BeforeValidator(_as_list, json_schema_input_type=_Target | list[_Target]),
-    ],
-]
-
-
-class ConstraintColumns(_Strict):
-    """One published column per constraint: the least value binds, and names the constraint."""
-
-    columns: dict[str, Constraint] = Field(min_length=2, description="published column -> constraint")
-    unit: CapacityUnit | None = Field(None, description="unit of the columns; else the layer's")
-    ceiling: float | None = Field(None, description="in that unit; where all stand at it, nothing binds")
-    ceilings: dict[str, float] = Field(
-        default_factory=dict, description="columns whose ceiling is another: {primary_hc_flicker: 20}"
-    )
-    nulls: Nulls = Field(default_factory=dict)
-
-    def ceiling_of(self, column: str) -> float | None:
-        """The study's upper end for one column, in the columns' unit; None where none is known."""
-        return self.ceilings.get(column, self.ceiling)
-
-    @model_validator(mode="after")
-    def _ceilings_of_columns(self) -> "ConstraintColumns":
-        strange = sorted(set(self.ceilings) - set(self.columns))
-        if strange:
-            raise ValueError(f"ceilings names {', '.join(strange)}, which is no column here")
-        return self
-
-
-class ResourceConfig(_Strict):
-    """What a layer's row says of one resource."""
-
-    field_map: FieldMap = Field(default_factory=dict, description="published field -> canonical column(s)")
-    constraint_columns: ConstraintColumns | None = None
-    capacity_basis: CapacityBasis | None = Field(None, description="overrides the utility's")
-    feeder_rule: Literal["greatest", "least"] = Field(
-        "greatest",
-        description="which section value is the feeder's, where no feeder value is published",
-    )
-
-
-class FeederIdFrom(_Strict):
-    """Sections that carry only a feeder's name get its id from another layer of the same config.
-
-    A name that stands for several ids there gives NULL, and is counted: it is never guessed.
-    """
-
-    layer: str = Field(description="name of the other layer in this config")
-    field: str = Field(description="the field of this layer to look up")
-    matches: str = Field(description="the field of the other layer it equals")
-
-
-class Explode(_Strict):
-    """A row that holds several feeders as parallel lists ('A,B' and '9.9,5.3') becomes one row each."""
-
-    columns: list[str] = Field(min_length=1)
-    separator: str = ","
-
-
-class Verification(_Strict):
-    """How the config is known to be right."""
-
-    status: Literal["live_checked", "fields_seen_in_published_pulls", "documented", "guessed"]
-    on: date
-    sources: list[str] = Field(min_length=1)
-    note: str | None = None
-
-
-class LayerConfig(_Strict):
+class LayerConfig(Strict):
     """One published layer, table or file."""
 
     name: str | None = Field(None, description="the published name; the layer is resolved by it")
@@ -266,7 +79,7 @@ class LayerConfig(_Strict):
     @field_validator("service_url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        return value if value is None else _check_url(value)
+        return value if value is None else check_url(value)
 
     @property
     def label(self) -> str:
@@ -308,7 +121,7 @@ class LayerConfig(_Strict):
         return self
 
 
-class Auth(_Strict):
+class Auth(Strict):
     """How to sign in; the secret itself stands in the environment, never in the YAML."""
 
     secret: str = Field(
@@ -316,7 +129,7 @@ class Auth(_Strict):
     )
 
 
-class UtilityConfig(_Strict):
+class UtilityConfig(Strict):
     """One utility: who it is, where it publishes and what its fields mean."""
 
     utility_code: str = Field(pattern=r"^[a-z][a-z0-9_]{1,30}$", description="short code; the file's name")
@@ -360,7 +173,7 @@ class UtilityConfig(_Strict):
     @field_validator("service_url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        return value if value is None else _check_url(value)
+        return value if value is None else check_url(value)
 
     @field_validator("headers")
     @classmethod

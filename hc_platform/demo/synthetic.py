@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from hc_platform.catalog.models import CAPACITY_COLUMNS, UtilityConfig
+from hc_platform.catalog.fields import CAPACITY_COLUMNS
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.demo.california import PGE, SCE
 from hc_platform.demo.east import CONED, NGRID_NY, PEPCO, RIE
 from hc_platform.demo.numbers import Lines, Rows, draw_feeders, draw_lines, draw_rows

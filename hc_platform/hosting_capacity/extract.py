@@ -9,7 +9,7 @@ import json
 import duckdb
 import polars as pl
 
-from hc_platform.catalog.models import Explode
+from hc_platform.catalog.fields import Explode
 from hc_platform.hosting_capacity.values import split_list
 
 

@@ -10,15 +10,14 @@ from functools import partial
 
 import polars as pl
 
-from hc_platform.catalog.models import (
+from hc_platform.catalog.fields import (
     CAPACITY_COLUMNS,
     HOSTING_COLUMNS,
     ConstraintColumns,
     FieldTarget,
-    LayerConfig,
     Resource,
-    UtilityConfig,
 )
+from hc_platform.catalog.models import LayerConfig, UtilityConfig
 from hc_platform.geo.geometry import describe
 from hc_platform.hosting_capacity import values
 from hc_platform.hosting_capacity.extract import explode, extract_fields

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from hc_platform.catalog.models import Cadence
+from hc_platform.catalog.fields import Cadence
 from hc_platform.hosting_capacity.tables import LAKE_TABLES
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.platform import Platform

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from hc_platform.catalog.models import Cadence
+from hc_platform.catalog.fields import Cadence
 
 FIRST_SNAPSHOT = "2025-01"
 _CRONS: dict[Cadence, str] = {"monthly": "0 0 1 * *", "quarterly": "0 0 1 1,4,7,10 *", "annual": "0 0 1 1 *"}

@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from hc_platform.catalog.models import CAPACITY_COLUMNS, LayerConfig, UtilityConfig
+from hc_platform.catalog.fields import CAPACITY_COLUMNS
+from hc_platform.catalog.models import LayerConfig, UtilityConfig
 from hc_platform.geo.geometry import hilbert_key
 from hc_platform.hosting_capacity import checks, values
 from hc_platform.hosting_capacity.checks import Check

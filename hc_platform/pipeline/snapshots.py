@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from hc_platform.catalog.models import Cadence
+from hc_platform.catalog.fields import Cadence
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, SOURCE_LAYERS
 from hc_platform.lake.store import Lake
 

@@ -1,8 +1,12 @@
-"""data_source_type -> adapter. A new kind of source is a new line here, and nowhere else."""
+"""data_source_type -> adapter.
+
+What belongs here: one line for each kind of source, and nothing else anywhere. What does not: adapters.
+"""
 
 from collections.abc import Callable
 
-from hc_platform.catalog.models import SourceType, UtilityConfig
+from hc_platform.catalog.fields import SourceType
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.sources.arcgis_source import ArcGISSource
 from hc_platform.sources.base import LayerSource, SourceOptions
 from hc_platform.sources.file_source import FileSource

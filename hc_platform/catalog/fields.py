@@ -1,0 +1,218 @@
+"""The leaves of a utility's YAML: closed vocabularies, fields, constraint columns, small mappings.
+
+What belongs here: models that stand inside of a layer. What does not: layers and utilities (`models`).
+"""
+
+from datetime import date
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Resource = Literal["generation", "load", "storage"]
+Grain = Literal["feeder", "section", "tile", "point", "class"]
+Constraint = Literal[
+    "thermal",
+    "voltage",
+    "protection",
+    "islanding",
+    "flicker",
+    "reverse_flow",
+    "substation",
+    "regulator",
+    "other",
+    "none",
+]
+ValueStatus = Literal["published", "redacted", "pending", "not_published"]
+CapacityUnit = Literal["w", "kw", "mw", "va", "kva", "mva"]
+Unit = Literal["w", "kw", "mw", "va", "kva", "mva", "v", "kv"]
+CapacityBasis = Literal["gross", "net_of_existing"]
+Cadence = Literal["monthly", "quarterly", "annual"]
+SourceType = Literal["arcgis_feature", "arcgis_map", "file"]
+AccessStatus = Literal[
+    "live", "gated", "auth_required", "no_machine_readable_source", "no_hosting_capacity_data"
+]
+Canonical = Literal[
+    "feeder_id_external",
+    "feeder_name",
+    "substation_name",
+    "hosting_capacity_mw",
+    "hosting_capacity_min_mw",
+    "hosting_capacity_max_mw",
+    "installed_dg_mw",
+    "queued_dg_mw",
+    "remaining_capacity_mw",
+    "constraining_metric",
+    "voltage_kv",
+    "phase_config",
+    "is_overhead",
+    "is_network",
+    "record_date",
+]
+
+CAPACITY_COLUMNS: Final = (
+    "hosting_capacity_mw",
+    "hosting_capacity_min_mw",
+    "hosting_capacity_max_mw",
+    "installed_dg_mw",
+    "queued_dg_mw",
+    "remaining_capacity_mw",
+)
+HOSTING_COLUMNS: Final = CAPACITY_COLUMNS[:3]
+_CAPACITY_UNITS: Final = ("w", "kw", "mw", "va", "kva", "mva")
+# Keys of the short forms: of a resource beside its layer's, of a layer beside its utility's.
+_SECRET_PARAMETERS: Final = {
+    "token",
+    "access_token",
+    "apikey",
+    "api_key",
+    "key",
+    "password",
+    "sig",
+    "signature",
+}
+
+
+class Strict(BaseModel):
+    """Frozen, and a key it does not know is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def check_url(url: str) -> str:
+    """The address without a trailing slash. Raises ValueError unless it is http(s) and carries no credential."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("must be an http:// or https:// address")
+    if parts.username or parts.password:
+        raise ValueError("carries a password; name a secret under auth.secret instead")
+    secrets = {k for k, _ in parse_qsl(parts.query) if k.lower() in _SECRET_PARAMETERS}
+    if secrets:
+        raise ValueError(
+            f"carries a credential ({', '.join(sorted(secrets))}); name a secret under auth.secret"
+        )
+    return url.rstrip("/")
+
+
+def _null_map(value: Any) -> Any:
+    """A list of nulls says only 'not published'; keys may be written as numbers."""
+    if isinstance(value, list):
+        return {str(v): "not_published" for v in value}
+    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+
+Nulls = Annotated[
+    dict[str, ValueStatus],
+    BeforeValidator(_null_map, json_schema_input_type=list[str | float] | dict[str, ValueStatus]),
+]
+
+
+class FieldTarget(Strict):
+    """Where one published field goes, and how its text is to be read."""
+
+    to: Canonical = Field(description="the canonical column")
+    unit: Unit | None = Field(None, description="the field's own unit; else the layer's, else the utility's")
+    nulls: Nulls = Field(
+        default_factory=dict,
+        description="values that mean 'no value', and why: {'-9.999': redacted, '-1': not_published}",
+    )
+    ceiling: float | None = Field(
+        None, description="the study's upper end, in the field's unit: values there are marked, not measured"
+    )
+    floor: float | None = Field(None, description="the study's lower end, in the field's unit")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"to": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _unit_fits(self) -> "FieldTarget":
+        if self.unit is None:
+            return self
+        if self.to in CAPACITY_COLUMNS and self.unit not in _CAPACITY_UNITS:
+            raise ValueError(
+                f"unit {self.unit} is no unit of capacity; use one of {', '.join(_CAPACITY_UNITS)}"
+            )
+        if self.to == "voltage_kv" and self.unit not in ("v", "kv"):
+            raise ValueError(f"unit {self.unit} is no unit of voltage; use v or kv")
+        if self.to not in (*CAPACITY_COLUMNS, "voltage_kv"):
+            raise ValueError(f"{self.to} has no unit")
+        return self
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+_Target = Canonical | FieldTarget
+FieldMap = dict[
+    str,
+    Annotated[
+        list[FieldTarget],
+        Field(min_length=1),
+        BeforeValidator(_as_list, json_schema_input_type=_Target | list[_Target]),
+    ],
+]
+
+
+class ConstraintColumns(Strict):
+    """One published column per constraint: the least value binds, and names the constraint."""
+
+    columns: dict[str, Constraint] = Field(min_length=2, description="published column -> constraint")
+    unit: CapacityUnit | None = Field(None, description="unit of the columns; else the layer's")
+    ceiling: float | None = Field(None, description="in that unit; where all stand at it, nothing binds")
+    ceilings: dict[str, float] = Field(
+        default_factory=dict, description="columns whose ceiling is another: {primary_hc_flicker: 20}"
+    )
+    nulls: Nulls = Field(default_factory=dict)
+
+    def ceiling_of(self, column: str) -> float | None:
+        """The study's upper end for one column, in the columns' unit; None where none is known."""
+        return self.ceilings.get(column, self.ceiling)
+
+    @model_validator(mode="after")
+    def _ceilings_of_columns(self) -> "ConstraintColumns":
+        strange = sorted(set(self.ceilings) - set(self.columns))
+        if strange:
+            raise ValueError(f"ceilings names {', '.join(strange)}, which is no column here")
+        return self
+
+
+class ResourceConfig(Strict):
+    """What a layer's row says of one resource."""
+
+    field_map: FieldMap = Field(default_factory=dict, description="published field -> canonical column(s)")
+    constraint_columns: ConstraintColumns | None = None
+    capacity_basis: CapacityBasis | None = Field(None, description="overrides the utility's")
+    feeder_rule: Literal["greatest", "least"] = Field(
+        "greatest",
+        description="which section value is the feeder's, where no feeder value is published",
+    )
+
+
+class FeederIdFrom(Strict):
+    """Sections that carry only a feeder's name get its id from another layer of the same config.
+
+    A name that stands for several ids there gives NULL, and is counted: it is never guessed.
+    """
+
+    layer: str = Field(description="name of the other layer in this config")
+    field: str = Field(description="the field of this layer to look up")
+    matches: str = Field(description="the field of the other layer it equals")
+
+
+class Explode(Strict):
+    """A row that holds several feeders as parallel lists ('A,B' and '9.9,5.3') becomes one row each."""
+
+    columns: list[str] = Field(min_length=1)
+    separator: str = ","
+
+
+class Verification(Strict):
+    """How the config is known to be right."""
+
+    status: Literal["live_checked", "fields_seen_in_published_pulls", "documented", "guessed"]
+    on: date
+    sources: list[str] = Field(min_length=1)
+    note: str | None = None
