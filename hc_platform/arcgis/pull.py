@@ -196,6 +196,8 @@ class _Pull:
                 pieces = await self._pieces(kind)
                 self.store.begin(kind)
                 await self.engine.run(pieces)
+                if kind == "offset" and self.result.weak_identity and not merge.equal_rows_adjoin(self.store):
+                    raise UnfitPlan("the order of the rows changes between pages")
             except UnfitPlan as unfit:
                 failure = unfit
                 self.engine.note(f"{kind} given up: {unfit.reason}")
@@ -223,6 +225,8 @@ class _Pull:
     async def _pieces(self, kind: Plan) -> Sequence[plan.Piece]:
         """The pieces of a plan that are not on disk yet."""
         if kind == "envelope":
+            if not self._has_shapes() and (self.result.count_before or 0) > self.engine.page:
+                raise UnfitPlan("a table cannot be cut by place")
             return [self._whole_layer()]
         if kind == "offset":
             total = self.result.count_before

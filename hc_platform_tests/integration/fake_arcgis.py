@@ -90,9 +90,9 @@ class FakeLayer:
             ids = self.matching(params)
         except ValueError as error:
             return {"error": {"code": 400, "message": "Cannot perform query.", "details": [str(error)]}}
-        if params.get("returnCountOnly") == "true":
+        if params.get("returnCountOnly", "").lower() == "true":
             return {"count": len(ids)}
-        if params.get("returnIdsOnly") == "true":
+        if params.get("returnIdsOnly", "").lower() == "true":
             return {"objectIdFieldName": "OBJECTID", "objectIds": ids}
         if "outStatistics" in params:
             functions = {"min": min, "max": max, "count": len}
@@ -114,7 +114,7 @@ class FakeLayer:
             row = self.rows[oid]
             kept = row if "*" in names else {name: row[name] for name in names}
             feature: dict[str, Any] = {"attributes": kept}
-            if params.get("returnGeometry", "true") == "true":
+            if params.get("returnGeometry", "true").lower() == "true":
                 line = self.path(oid)
                 feature["geometry"] = {"paths": [[mercator(*point) for point in line] if projected else line]}
             features.append(feature)

@@ -41,8 +41,9 @@ class Ask:
 
     @property
     def wants_rows(self) -> bool:
-        special = ("returnCountOnly", "returnIdsOnly", "outStatistics", "returnExtentOnly")
-        return self.path.endswith("/query") and not any(name in self.params for name in special)
+        special = ("returnCountOnly", "returnIdsOnly", "returnExtentOnly")
+        asked = any(self.params.get(name, "").lower() == "true" for name in special)
+        return self.path.endswith("/query") and not asked and "outStatistics" not in self.params
 
     @property
     def is_metadata(self) -> bool:
@@ -159,18 +160,37 @@ def poisoned(ask: Ask) -> None:
     ask.send(error(500, "Error performing query operation") if bad in ids else answer)
 
 
-def unstable(ask: Ask) -> None:
-    """Without paging parameters an honest but shuffled answer; with them, pages of an order that changes."""
-    start, size = ask.params.get("resultOffset"), ask.params.get("resultRecordCount")
-    answer = ask.fetch(resultOffset=None, resultRecordCount="100000", orderByFields=None)
-    features = sorted(answer.get("features", []), key=lambda feature: json.dumps(feature["attributes"]))
-    random.Random(ask.page).shuffle(features)
-    if start is not None or size is not None:
-        first, count = int(start or 0), int(size or 2000)
-        answer["exceededTransferLimit"] = first + count < len(features)
-        features = features[first : first + count]
-    answer["features"] = features
+def everything(ask: Ask) -> Answer:
+    """The answer without paging: all rows that match, by id."""
+    answer: Answer = {}
+    features: list[Answer] = []
+    while True:
+        page = {"resultOffset": str(len(features)), "resultRecordCount": "2000", "orderByFields": "OBJECTID"}
+        answer = ask.fetch(**page)
+        features += answer.get("features", [])
+        if len(answer.get("features", [])) < 2000:
+            answer.pop("exceededTransferLimit", None)
+            return answer | ({"features": features} if "features" in answer else {})
+
+
+def send_page(ask: Ask, answer: Answer) -> None:
+    """The part of all rows that the question's paging parameters ask for."""
+    if "features" in answer:
+        start, size = (
+            int(ask.params.get("resultOffset") or 0),
+            int(ask.params.get("resultRecordCount") or 2000),
+        )
+        answer["exceededTransferLimit"] = start + size < len(answer["features"])
+        answer["features"] = answer["features"][start : start + size]
     ask.send(answer)
+
+
+def unstable(ask: Ask) -> None:
+    """Without an order by id, the rows come in another order each time."""
+    answer = everything(ask)
+    if "OBJECTID" not in ask.params.get("orderByFields", "") and "features" in answer:
+        random.Random(ask.page).shuffle(answer["features"])
+    send_page(ask, answer)
 
 
 def row_vanishes(*, appears: bool) -> Callable[[Ask], None]:
@@ -182,16 +202,16 @@ def row_vanishes(*, appears: bool) -> Callable[[Ask], None]:
             return
         hidden = ask.proxy.state["hidden"]
         if ask.wants_rows:
-            now_hidden = (ask.page > 2) != appears
-            answer = ask.fetch()
-            if now_hidden:
+            answer = everything(ask)
+            if (ask.page > 2) != appears and "features" in answer:
                 answer["features"] = [
                     f for f in answer["features"] if f["attributes"].get("OBJECTID") != hidden
                 ]
-            ask.send(answer)
+            send_page(ask, answer)
             return
         ids = [oid for oid in ask.ids() if oid != hidden or (ask.proxy.pages > 2) == appears]
-        ask.send({"count": len(ids)} if "returnCountOnly" in ask.params else {"objectIds": ids})
+        count_only = ask.params.get("returnCountOnly", "").lower() == "true"
+        ask.send({"count": len(ids)} if count_only else {"objectIds": ids})
 
     return mode
 
@@ -255,9 +275,9 @@ def no_identity(ask: Ask) -> None:
         ask.send(answer)
     elif "OBJECTID" in json.dumps(ask.params):
         ask.send(error(400, "Cannot perform query.", "'OBJECTID' is not a field"))
-    elif "returnIdsOnly" in ask.params:
+    elif ask.params.get("returnIdsOnly", "").lower() == "true":
         ask.send({"objectIdFieldName": "", "objectIds": None})
-    elif "returnCountOnly" in ask.params:
+    elif not ask.wants_rows:
         ask.send(ask.fetch())
     else:
         answer = ask.fetch()

@@ -327,3 +327,53 @@ def test_empty_layer(tmp_path: Path) -> None:
     with serve_layer(FakeLayer(0)) as url:
         pulled = pull(url, tmp_path)
     assert (pulled.status, pulled.rows, pulled.files) == ("complete", 0, [])
+
+
+class Table(FakeLayer):
+    """A table without geometry, and with rows that are equal to each other."""
+
+    @staticmethod
+    def attributes(oid: int) -> dict[str, object]:
+        return {"OBJECTID": oid, "FEEDER": f"{oid // 3 % 500:05d}", "MW": oid // 3 / 8, "NOTE": "same"}
+
+    def metadata(self) -> dict[str, object]:
+        return super().metadata() | {"geometryType": None, "type": "Table"}
+
+    def query(self, params: dict[str, str]) -> dict[str, object]:
+        answer = super().query(params | {"returnGeometry": "false"})
+        answer.pop("geometryType", None)
+        return answer
+
+
+def test_table_without_object_id_is_read_in_an_order(tmp_path: Path) -> None:
+    table = Table(5_000, gap=0)
+    with serve_layer(table) as url, fault_proxy(url, "no_identity") as (proxied, _):
+        pulled = pull(proxied, tmp_path)
+    assert (pulled.status, pulled.plan, pulled.weak_identity) == ("complete", "offset", True)
+    feeders = read(pulled)["attributes"].str.json_path_match("$.FEEDER").to_list()
+    assert sorted(feeders) == sorted(row["FEEDER"] for row in table.rows.values()), (
+        "equal rows are several rows"
+    )
+
+
+def test_equal_rows_without_object_id_are_all_kept(tmp_path: Path) -> None:
+    layer = FakeLayer(600, max_record_count=50)
+    layer.attributes = lambda oid: {"OBJECTID": oid, "FEEDER": "x", "MW": 1, "NOTE": ""}  # type: ignore[method-assign]
+    layer.rows = {oid: layer.attributes(oid) for oid in layer.rows}
+    layer.path = lambda oid: FakeLayer.path(oid // 2)  # type: ignore[method-assign]
+    with serve_layer(layer) as url, fault_proxy(url, "no_identity") as (proxied, _):
+        pulled = pull(proxied, tmp_path)
+    assert (pulled.status, pulled.plan, pulled.rows) == ("complete", "envelope", 600)
+
+
+@pytest.mark.parametrize("mode", ["offset_ignored", "unstable_order"])
+def test_without_ids_bad_paging_is_never_called_complete(mode: str, tmp_path: Path) -> None:
+    table = Table(5_000, gap=0)
+    with (
+        serve_layer(table) as url,
+        fault_proxy(url, mode) as (faulty, _),
+        fault_proxy(faulty, "no_identity") as (proxied, _),
+        pytest.raises(ArcGISError, match="no way of paging") as caught,
+    ):
+        pull(proxied, tmp_path)
+    assert caught.value.kind == "schema"
