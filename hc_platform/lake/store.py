@@ -216,7 +216,7 @@ def open_lake(root: str) -> Lake:
 
 def _literal(value: str) -> str:
     """A partition value inside a predicate; they are codes and months, so anything else is a mistake."""
-    if not all(c.isalnum() or c in "-_." for c in value):
+    if not value or not all(c.isalnum() or c in "-_." for c in value):
         raise ValueError(f"{value!r} cannot be a partition value")
     return value
 

@@ -51,6 +51,7 @@ def publish(lake: Lake, path: Path, *, memory: str = "1GB") -> bool:
         try:
             with duckdb.connect(str(fresh)) as connection:
                 connection.execute(f"SET memory_limit = '{memory}'")
+                _reach(connection, lake)
                 _build(connection, lake, tables_as_views=False)
                 _remember(connection, lake, versions)
             fresh.replace(path)
@@ -100,7 +101,7 @@ def export(lake: Lake, target: Path, tables: Iterable[Table] = (*AS_TABLES, *AS_
             _reach(connection, lake)
             for table in tables:
                 _create(connection, lake, table, "TABLE")
-            _latest_views(connection, lake)
+            _latest_views(connection, None)
             counts = {}
             for table in tables:
                 [(rows,)] = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchall()  # noqa: S608
@@ -136,14 +137,17 @@ def _select(table: Table, files: list[str]) -> str:
     return f"SELECT {columns} FROM read_parquet([{listed}], {options})"  # noqa: S608 - paths quoted above
 
 
-def _latest_views(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    """`<table>_latest`: the newest snapshot of each utility and resource (of each utility where there is none)."""
+def _latest_views(connection: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
+    """`<table>_latest`: the newest snapshot of each utility and resource (of each utility where there is none).
+
+    With a lake, those over views read the newest snapshots' files and no others; else all read the table beside them.
+    """
     latest = 'SELECT utility_code, resource, max(snapshot) AS snapshot FROM "hosting_capacity_records" GROUP BY ALL'
     held = connection.execute(latest).fetchall()
     newest = {(code, snapshot) for code, _, snapshot in held}
     for table in _SNAPSHOT_TABLES:
         name = f"{table.name}_latest"
-        if table in (RECORDS, SUMMARIES):
+        if lake is None or table in (RECORDS, SUMMARIES):
             source = f'"{table.name}"'
         else:
             partitions = [lake.files(table, utility_code=c, snapshot=s) for c, s in sorted(newest)]
@@ -195,15 +199,17 @@ def _reach(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyarrow.fs import S3FileSystem
 
+    class S3(ArrowFSWrapper):  # type: ignore[misc]
+        protocol = "s3"  # the wrapper's own is the type name of the filesystem inside
+
     options = lake.storage_options
-    wrapped = ArrowFSWrapper(
+    wrapped = S3(
         S3FileSystem(
             endpoint_override=options.get("aws_endpoint_url"),
             region=options.get("aws_region") or options.get("aws_default_region"),
             force_virtual_addressing=False,
         )
     )
-    wrapped.protocol = "s3"
     connection.register_filesystem(wrapped)
 
 
