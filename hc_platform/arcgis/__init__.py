@@ -7,7 +7,7 @@ units, Dagster. Start reading at pull.py; errors.py lists what can go wrong.
 from hc_platform.arcgis.crs import web_mercator_to_wgs84
 from hc_platform.arcgis.errors import ArcGISError, LayerMoved
 from hc_platform.arcgis.metadata import Field, LayerInfo, LayerState, describe_layer, layer_state
-from hc_platform.arcgis.pull import LayerPull, pull_layer
+from hc_platform.arcgis.pull import pull_layer
 from hc_platform.arcgis.query import (
     compute_centroid,
     discover_layers,
@@ -15,6 +15,7 @@ from hc_platform.arcgis.query import (
     query_features,
     query_features_geojson,
 )
+from hc_platform.arcgis.result import LayerPull
 from hc_platform.arcgis.transport import HttpOptions
 
 __all__ = [

@@ -81,7 +81,7 @@ class ArcGISSource:
             plan=pull.plan,
             requests=pull.requests,
             bytes=pull.bytes_received,
-            notes=pull.notes,
+            notes=[*pull.notes, *(f"kept without geometry: {q}" for q in pull.quarantined)],
         )
 
     def _http(self, config: UtilityConfig) -> arcgis.HttpOptions:
