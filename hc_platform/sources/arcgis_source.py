@@ -81,7 +81,11 @@ class ArcGISSource:
             plan=pull.plan,
             requests=pull.requests,
             bytes=pull.bytes_received,
-            notes=[*pull.notes, *(f"kept without geometry: {q}" for q in pull.quarantined)],
+            notes=[
+                *pull.notes,
+                *(f"kept without geometry: {q}" for q in pull.quarantined),
+                *([f"{pull.null_tokens} NaN or Infinity read as null"] if pull.null_tokens else []),
+            ],
         )
 
     def _http(self, config: UtilityConfig) -> arcgis.HttpOptions:
