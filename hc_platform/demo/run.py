@@ -4,7 +4,9 @@ What belongs here: setting the stage and showing the result. What does not: inge
 """
 
 import json
+import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -68,12 +70,15 @@ def run_demo(
         ):
             answer = connection.sql(query)
             table(title, answer.columns, answer.fetchall())
-    say(f"broken pages injected and survived: {injected}")
+    survived: Counter[str] = sum((Counter(f) for f in injected["faults"].values()), Counter())
+    told = ", ".join(f"{n} x {fault.replace('_', ' ')}" for fault, n in sorted(survived.items()))
+    say(f"broken pages injected and survived: {told or 'none'}")
     say("all numbers above are synthetic")
-    say(
-        f"\nquery it:   python -c \"import hc_platform; print(hc_platform.connect('{data_dir}').sql('FROM utilities'))\""
-        f"\nopen the UI: hc ui --data-dir {data_dir}   then http://127.0.0.1:3000"
-    )
+    folder = Path(sys.executable).parent
+    bin_ = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    query = f"import hc_platform; hc_platform.connect('{data_dir}').sql('FROM utilities').show()"
+    say(f'\nquery it:    {bin_}/python -c "{query}"')
+    say(f"open the UI: {bin_}/hc ui --data-dir {data_dir}    then http://127.0.0.1:3000")
 
 
 def _write_configs(catalog: Catalog, folder: Path) -> None:
