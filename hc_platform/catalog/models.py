@@ -4,6 +4,7 @@ What belongs here: keys, types, defaults and the rules that one config must sati
 What does not: reading files and naming lines (`loading`), or what is done with a config.
 """
 
+import hashlib
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -196,6 +197,11 @@ class UtilityConfig(Strict):
     def resources(self) -> list[Resource]:
         """Every resource any of its layers carries, sorted."""
         return sorted({r for layer in self.layers for r in layer.resources})
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when anything in the config does: rows made with another fingerprint are to be made anew."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
 
     def layer(self, label: str) -> LayerConfig:
         """The layer of that label; KeyError if there is none."""

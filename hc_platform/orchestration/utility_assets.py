@@ -26,7 +26,7 @@ from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.feeders import prepare_records
 from hc_platform.pipeline.fetch import Fetched, fetch
-from hc_platform.pipeline.normalize import held_by, prepared_sections, previous_sections
+from hc_platform.pipeline.normalize import held_by, normalized_with, prepared_sections, previous_sections
 from hc_platform.sources import ContractError, SourceError, source_for
 from hc_platform.sources.base import Progress
 
@@ -148,21 +148,22 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
         snapshot = context.partition_key
         with plain_failures():
             held = held_by(platform.lake, code, snapshot)
-        if held != snapshot:
-            yield from _unchanged(key, held, SECTION_CHECKS)
+        if held != snapshot and normalized_with(platform.lake, code, held) == utility.fingerprint:
+            yield from _unchanged(key, held)
             return
+        # a config that changed since makes the rows that stand for this snapshot anew, where they stand
         with (
             plain_failures(),
             prepared_sections(
                 utility,
-                snapshot,
+                held,
                 platform.lake,
                 memory=platform.settings.warehouse_memory,
                 scratch=platform.settings.staging_dir,
             ) as prepared,
         ):
             report = prepared.report
-            checks = report.checks(previous_sections(platform.lake, code, snapshot))
+            checks = report.checks(previous_sections(platform.lake, code, held))
             yield from (check_result(c, key) for c in checks)
             refuse_if_blocked(checks)
             prepared.commit(platform.lake, context.run.run_id)
@@ -197,13 +198,9 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(RECORDS)},
     )
     def feeders(context: dg.AssetExecutionContext) -> Events:
-        snapshot = context.partition_key
         with plain_failures():
-            held = held_by(platform.lake, code, snapshot)
-        if held != snapshot:
-            yield from _unchanged(key, held, ["record_keys_are_unique"])
-            return
-        prepared = prepare_records(utility, snapshot, platform.lake)
+            held = held_by(platform.lake, code, context.partition_key)
+        prepared = prepare_records(utility, held, platform.lake)
         check = keys_unique(prepared.records.height, prepared.distinct, 0)
         yield check_result(check, key)
         refuse_if_blocked([check])
@@ -215,9 +212,9 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
     return feeders
 
 
-def _unchanged(key: dg.AssetKey, held: str, checks: Any) -> Events:
+def _unchanged(key: dg.AssetKey, held: str) -> Events:
     message = f"the source has not changed since {held}, whose rows the _latest views show"
-    for name in checks:
+    for name in SECTION_CHECKS:
         yield check_result(Check(name, True, False, message), key)
     yield dg.MaterializeResult(asset_key=key, metadata={"unchanged since": held})
 

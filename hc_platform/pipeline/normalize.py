@@ -23,7 +23,7 @@ from hc_platform.hosting_capacity.checks import Check
 from hc_platform.hosting_capacity.extract import extract_fields
 from hc_platform.hosting_capacity.keys import repeated_keys
 from hc_platform.hosting_capacity.sections import normalize
-from hc_platform.hosting_capacity.tables import RAW_FEATURES, REJECTED_FEATURES, SECTIONS
+from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import unknown_constraints
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.fetch import log_event
@@ -95,6 +95,7 @@ class PreparedSections:
     partition: dict[str, str]
     folder: Path
     memory: str
+    config_hash: str
 
     def commit(self, lake: Lake, run_id: str | None = None) -> None:
         """Replace the partition of both tables. Rejects first: sections never stand without theirs."""
@@ -113,6 +114,7 @@ class PreparedSections:
             run_id,
             records_written=self.report.accepted,
             rejected=self.report.rejected,
+            config_hash=self.config_hash,
         )
 
     def _stream(self) -> Iterator[pl.DataFrame]:
@@ -149,6 +151,18 @@ def held_by(lake: Lake, code: str, snapshot: str) -> str:
     return layers["same_as_snapshot"].drop_nulls().first() or snapshot  # type: ignore[return-value]
 
 
+def normalized_with(lake: Lake, code: str, snapshot: str) -> str | None:
+    """The fingerprint of the config that the snapshot's sections were made with; None if there are none."""
+    events = (
+        lake.scan(INGESTION_EVENTS, utility_code=code)
+        .filter((pl.col("status") == "normalized") & (pl.col("snapshot") == snapshot))
+        .sort("at")
+        .select("config_hash")
+        .collect()
+    )
+    return events["config_hash"].to_list()[-1] if events.height else None
+
+
 def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections | None:
     """Rows and null rate of the newest earlier snapshot that has sections."""
     earlier = sorted(
@@ -178,7 +192,8 @@ def prepared_sections(
     with TemporaryDirectory(prefix=f"sections-{code}-", dir=scratch) as name:
         folder = Path(name)
         report = _write_parts(config, snapshot, lake, layers, folder)
-        yield PreparedSections(report, {"utility_code": code, "snapshot": snapshot}, folder, memory)
+        partition = {"utility_code": code, "snapshot": snapshot}
+        yield PreparedSections(report, partition, folder, memory, config.fingerprint)
 
 
 def _write_parts(

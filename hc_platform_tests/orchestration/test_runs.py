@@ -213,3 +213,36 @@ def test_every_snapshot_is_a_partition_of_its_cadence(at: datetime, cadence: str
     assert keys[-1] == snapshot
     assert len(keys) == len(set(keys))
     assert pl.Series(keys).is_sorted()
+
+
+def test_an_unchanged_month_makes_rows_anew_only_when_the_config_changed(
+    platform: Platform, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """The rows of an unchanged month stand under the month they were fetched in; a config fix must reach them."""
+
+    def month(number: int, catalog: Catalog) -> tuple[dg.Definitions, Platform]:
+        made = replace(platform, catalog=catalog, now=lambda: datetime(2026, number, 15, tzinfo=UTC))
+        return build_definitions(made), made
+
+    first, made = month(9, platform.catalog)
+    assert run_utility(first, instance, "pepco", "2026-09").success
+    version = made.lake.version(SECTIONS)
+
+    second, made = month(10, platform.catalog)
+    outcome = run_utility(second, instance, "pepco", "2026-10")
+    assert outcome.materialized["sections/pepco"] == {"unchanged since": "2026-09"}
+    assert made.lake.version(SECTIONS) == version
+
+    in_watts = Catalog({"pepco": _with_unit(platform.catalog, "pepco", "w")["pepco"]})
+    third, made = month(11, in_watts)
+    assert run_utility(third, instance, "pepco", "2026-11").success
+    assert made.lake.version(SECTIONS) == version + 1
+    assert {p["snapshot"] for p in made.lake.partitions(RECORDS)} == {"2026-09"}
+    greatest = made.lake.scan(RECORDS).select(pl.col("hosting_capacity_mw").max()).collect().item()
+    assert 0 < greatest < 0.1
+    assert run_national(third, instance).success
+    with connect(str(tmp_path)) as con:
+        [(latest,)] = con.sql(
+            "SELECT max(hosting_capacity_mw) FROM hosting_capacity_records_latest"
+        ).fetchall()
+    assert latest == greatest
