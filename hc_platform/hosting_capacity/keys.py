@@ -10,18 +10,20 @@ import polars as pl
 def repeated_keys(keys: pl.LazyFrame) -> pl.DataFrame:
     """The rows whose (resource, record_key) is not the first of its kind.
 
-    `keys`: row (unique), layer, resource, record_key, feature_key, content_hash, in the order of the features.
+    `keys`: row (a unique number), layer, resource, record_key, feature_key, content_hash. Features count in the
+    order of their object ids, whatever order they are stored in, so that normalizing again numbers them alike.
     Returns row, layer, feature_key, record_key and `new_key`: NULL where the row repeats an earlier one in every
     mapped field and its geometry (it is to be rejected), else the key with `#2`, `#3`, ... behind it.
     """
     group = ["resource", "record_key"]
     return (
-        keys.with_columns(
+        keys.filter(pl.len().over(group) > 1)
+        .sort("layer", pl.col("feature_key").str.len_bytes(), "feature_key", "row")
+        .with_columns(
             copy=pl.int_range(pl.len()).over([*group, "content_hash"]),
-            size=pl.len().over(group),
             position=pl.int_range(pl.len()).over(group),
         )
-        .filter((pl.col("size") > 1) & (pl.col("position") > 0))
+        .filter(pl.col("position") > 0)
         .select(
             "row",
             "layer",

@@ -93,7 +93,7 @@ def normalize(
     rejects = pl.concat(rejected).unique("feature_key", keep="first", maintain_order=True)
     sections = (
         pl.concat(parts)
-        .join(rejects.select("feature_key"), on="feature_key", how="anti")
+        .join(rejects.select("feature_key"), on="feature_key", how="anti", maintain_order="left")
         .join(place, on="feature_key", how="left", maintain_order="left")
         .with_columns(
             utility_code=pl.lit(config.utility_code),

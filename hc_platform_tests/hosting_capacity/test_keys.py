@@ -36,6 +36,13 @@ def test_copies_are_rejected_and_namesakes_numbered() -> None:
     assert found.sort("row").select("row", "new_key").rows() == [(3, None), (4, "a#3"), (5, None), (6, "a#5")]
 
 
+def test_the_order_in_which_rows_are_stored_does_not_matter() -> None:
+    given = keys(*[("load", "a", n // 2) for n in range(24)])
+    shuffled = given.collect().sample(fraction=1, shuffle=True, seed=5).lazy()
+    assert repeated_keys(shuffled).sort("row").equals(repeated_keys(given).sort("row"))
+    assert repeated_keys(shuffled).sort("row")["new_key"].to_list()[:3] == [None, "a#3", None]
+
+
 def test_distinct_keys_need_nothing() -> None:
     assert repeated_keys(keys(("generation", "a", 1), ("load", "a", 1))).is_empty()
 
