@@ -97,7 +97,7 @@ class FileSource:
     def _local(self, config: UtilityConfig, layer: LayerConfig) -> tuple[Path, datetime | None]:
         """The file on this machine. Local paths must lie in the import folder: a config must not read others."""
         assert layer.path is not None  # noqa: S101 - UtilityConfig refuses a file layer without a path
-        imports = self.options.import_dir
+        imports = self.options.import_dir.resolve()
         if "://" in layer.path:
             if urlsplit(layer.path).scheme not in ("http", "https"):
                 raise SourceError(
@@ -156,7 +156,10 @@ def _read_parquet(path: Path, layer: LayerConfig) -> _File:
 
 
 def _read_geojson(path: Path, layer: LayerConfig) -> _File:
-    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    whole = json.loads(path.read_text(encoding="utf-8-sig"))
+    features = whole.get("features") if isinstance(whole, dict) else None
+    if not isinstance(features, list):
+        raise ValueError("it is JSON, but no GeoJSON FeatureCollection")
     properties = [feature.get("properties") or {} for feature in features]
     names = list(dict.fromkeys(name for row in properties for name in row))
     columns = {name: [_json_text(row.get(name)) for row in properties] for name in names}
