@@ -1,0 +1,207 @@
+"""Files as a source: every format, the folder they must lie in, downloads, and clear errors."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import shapely
+
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.sources import SourceError, SourceOptions, source_for
+from hc_platform.sources.base import LayerDescription
+from hc_platform.sources.file_source import FileSource
+from hc_platform_tests.hosting_capacity.making import config
+
+
+def made(path: str, **layer: Any) -> UtilityConfig:
+    return config({"path": path, "grain": "tile", "layer_index": None, "field_map": {}, **layer}, data_source_type="file", service_url=None)  # fmt: skip
+
+
+def told(imports: Path, path: str, **layer: Any) -> LayerDescription:
+    found = made(path, **layer)
+    return FileSource(SourceOptions(import_dir=imports)).describe(found, found.layers[0])
+
+
+def pulled(imports: Path, path: str, **layer: Any) -> tuple[list[dict[str, Any]], pl.DataFrame]:
+    """Attributes by row, and the frame of windows."""
+    found = made(path, **layer)
+    source = source_for(found, SourceOptions(import_dir=imports, attempts=3))
+    assert isinstance(source, FileSource)
+    seen = source.describe(found, found.layers[0])
+    pull = source.pull(found, found.layers[0], seen, imports / "staged", lambda *_: None)
+    frame = pl.concat(pl.read_parquet(f) for f in pull.files)
+    assert (pull.status, pull.rows, pull.expected_count) == ("complete", frame.height, seen.count)
+    return [json.loads(text) for text in frame["attributes"]], frame
+
+
+def test_csv_is_text_all_over(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes('\ufeffId,kW,Note\n0022,1.50,"a, ""b""\nc"\n00,,\n1e3,NA,Ü\n'.encode())
+    rows, frame = pulled(tmp_path, "a.csv")
+    assert rows == [
+        {"Id": "0022", "kW": "1.50", "Note": 'a, "b"\nc'},
+        {"Id": "00", "kW": None, "Note": None},
+        {"Id": "1e3", "kW": "NA", "Note": "Ü"},
+    ]
+    assert frame["object_id"].to_list() == [1, 2, 3]
+    assert frame["geometry"].null_count() == 3
+
+
+def test_a_late_text_among_numbers_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Id\n" + "\n".join(map(str, range(5000))) + "\n0x\n")
+    assert pulled(tmp_path, "a.csv")[0][-1] == {"Id": "0x"}
+
+
+def test_points_from_two_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("lon,lat\n-120.5,38.25\n,38\nx,38\n-120,91\n181,0\n")
+    _, frame = pulled(tmp_path, "a.csv", x_field="lon", y_field="lat")
+    assert shapely.from_wkb(frame["geometry"][0]).wkt == "POINT (-120.5 38.25)"
+    assert frame["geometry"].is_null().to_list() == [False, True, True, True, True]
+
+
+def test_geojson(tmp_path: Path) -> None:
+    line = {"type": "LineString", "coordinates": [[-120, 38], [-120, 39]]}
+    features = [
+        {"type": "Feature", "properties": {"id": "0022", "mw": 1.5, "n": None}, "geometry": line},
+        {"type": "Feature", "properties": {"id": "1", "late": [1]}, "geometry": None},
+        {"type": "Feature", "properties": None, "geometry": {"type": "Point", "coordinates": [1, 2]}},
+    ]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    rows, frame = pulled(tmp_path, "a.geojson")
+    assert rows[0] == {"id": "0022", "mw": "1.5", "n": None, "late": None}
+    assert rows[1]["late"] == "[1]"
+    kinds = [None if g is None else shapely.from_wkb(g).geom_type for g in frame["geometry"]]
+    assert kinds == ["LineString", None, "Point"]
+    assert set(told(tmp_path, "a.geojson").fields) == {"id", "mw", "n", "late"}
+
+
+def test_parquet_with_wkb_and_an_id_of_its_own(tmp_path: Path) -> None:
+    point = shapely.to_wkb(shapely.Point(1, 2))
+    frame = pl.DataFrame({"id": [7, 3], "feeder": ["01", "02"], "mw": [0.5, None], "geometry": [point, None]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    rows, windows = pulled(tmp_path, "a.parquet", object_id_field="id")
+    assert windows["object_id"].to_list() == [3, 7]
+    assert rows == [{"id": "3", "feeder": "02", "mw": None}, {"id": "7", "feeder": "01", "mw": "0.5"}]
+    assert windows["geometry"].to_list() == [None, point]
+
+
+@pytest.mark.parametrize("ids", ["1\n1", "1\n", "1\nx", "1\n2.5\n2.6"])
+def test_an_object_id_that_is_none_is_refused(tmp_path: Path, ids: str) -> None:
+    (tmp_path / "a.csv").write_text("id,x\n" + "\n".join(f"{i},0" for i in ids.split("\n")) + "\n")
+    with pytest.raises(SourceError, match="object_id_field id is not a unique integer"):
+        pulled(tmp_path, "a.csv", object_id_field="id")
+
+
+def test_large_files_come_in_windows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n\n" + "\n".join(map(str, range(120_000))))
+    rows, frame = pulled(tmp_path, "a.csv")
+    assert len(list((tmp_path / "staged").iterdir())) == 3
+    assert [r["n"] for r in rows] == [str(n) for n in range(120_000)]
+    assert frame["object_id"].is_sorted()
+
+
+def test_an_empty_file_has_columns_and_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n")
+    assert pulled(tmp_path, "a.csv")[0] == []
+    assert list(told(tmp_path, "a.csv").fields) == ["a", "b"]
+
+
+@pytest.mark.parametrize("path", ["../secret.csv", "sub/../../secret.csv", "link.csv", "ABSOLUTE"])
+def test_paths_that_lead_out_of_the_import_folder_are_refused(tmp_path: Path, path: str) -> None:
+    imports = tmp_path / "imports"
+    imports.mkdir()
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    (imports / "link.csv").symlink_to(tmp_path / "secret.csv")
+    with pytest.raises(SourceError, match="leads out of the import folder"):
+        told(imports, str(tmp_path / "secret.csv") if path == "ABSOLUTE" else path)
+
+
+def test_a_relative_import_folder_serves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imports" / "sub").mkdir(parents=True)
+    (tmp_path / "imports" / "sub" / "a.csv").write_text("a\n1\n")
+    assert told(Path("imports"), "sub/a.csv").count == 1
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a.csv", "FILE:///etc/passwd"])
+def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SourceError, match="only http:// and https:// are fetched"):
+        told(tmp_path, url)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"a,b\n1,2,3,4\n", "a.csv is not readable"),
+        ("a.csv", b"a\n\xff\xfe\xfa\n", "a.csv is not readable"),
+        ("a.csv", b"", "a.csv is not readable"),
+        ("a.geojson", b"{", "a.geojson is not readable"),
+        ("a.geojson", b"[1]", "no GeoJSON FeatureCollection"),
+        ("a.json", b'{"rows": []}', "no GeoJSON FeatureCollection"),
+        ("a.parquet", b"PAR1 not really", "a.parquet is not readable"),
+        ("a.xlsx", b"", r"cannot read a.xlsx; known endings: \.csv"),
+        (None, b"", "there is no file"),
+    ],
+)
+def test_what_cannot_be_read_is_told_clearly(
+    tmp_path: Path, name: str | None, content: bytes, message: str
+) -> None:
+    if name:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=message) as error:
+        told(tmp_path, name or "gone.csv")
+    assert "test" in str(error.value)
+
+
+class _Site(BaseHTTPRequestHandler):
+    """Answers with the statuses in `failures`, then with the body."""
+
+    failures: list[int]
+    body: bytes
+    agents: list[str | None]
+
+    def do_GET(self) -> None:
+        type(self).agents.append(self.headers["User-Agent"])
+        status = self.failures.pop(0) if self.failures else 200
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(self.body) if status == 200 else 0))
+        self.send_header("Last-Modified", "Fri, 01 May 2026 10:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(self.body if status == 200 else b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def site(body: bytes, *failures: int) -> Iterator[tuple[str, list[str | None]]]:
+    handler = type("Site", (_Site,), {"failures": list(failures), "body": body, "agents": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", handler.agents  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+def test_a_download_survives_one_failure(tmp_path: Path) -> None:
+    with site(b"Id\n007\n", 503) as (url, agents):
+        rows, _ = pulled(tmp_path, f"{url}/data/a.csv?year=2026")
+        assert len(agents) == 2
+        found = told(tmp_path, f"{url}/data/a.csv")
+    assert rows == [{"Id": "007"}]
+    assert agents[0] == "hc_platform"
+    assert str(found.edited_at) == "2026-05-01 10:00:00+00:00"
+    kept = sorted(p.name for p in (tmp_path / ".downloads" / "test").iterdir())
+    assert kept == ["a.csv"]  # whole, and no part beside it
+
+
+def test_a_download_that_is_not_there_is_not_asked_for_twice(tmp_path: Path) -> None:
+    with site(b"", 404, 404) as (url, agents):
+        with pytest.raises(SourceError, match=r"could not be fetched: .*404"):
+            told(tmp_path, f"{url}/a.csv")
+        assert len(agents) == 1
+    assert list((tmp_path / ".downloads" / "test").iterdir()) == []
