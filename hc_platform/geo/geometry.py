@@ -72,7 +72,7 @@ def line_lengths_m(shapes: npt.NDArray[np.object_]) -> Floats:
     """Length in metres of each (multi)line in EPSG:4326; 0 for anything without two points.
 
     Each segment is measured with the ellipsoid's two radii of curvature at its middle: against the exact geodesic
-    the error is below 1e-4 for segments up to 50 km, and a line section's are metres long.
+    the error is below 1e-4 for segments up to 50 km (5 km beyond latitude 70), and a line section's are metres long.
     """
     coords, index = shapely.get_coordinates(shapely.get_parts(shapes), return_index=True)
     _, part_owner = shapely.get_parts(shapes, return_index=True)
