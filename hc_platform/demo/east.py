@@ -94,7 +94,6 @@ _NGRID_FEEDERS = LayerShape(
 # --- Con Edison: EPSG:4326, dates as epoch ms, the feeder's generation on each of its segments --------------
 _CONED_LIMITS: Final[dict[str, float | None]] = dict.fromkeys(
     [
-        "PV_SECTION",
         "PV_BANK_RATING",
         "PV_FEEDER_RATING",
         "PV_FLICKER",
@@ -120,6 +119,8 @@ def _coned_ids(_: pl.DataFrame) -> dict[str, pl.Expr]:
 def _coned_draw(rows: Rows) -> None:
     draw_range(rows, None, null=0.01, negative=0.004)
     draw_constraints(rows, "lo", _CONED_LIMITS)
+    # the section's overall result, not one more limit: in the argmin it would tie with what binds
+    rows.values["PV_SECTION"], rows.status["PV_SECTION"] = rows.values["lo"], rows.status["lo"]
     rows.values |= {name: rows.of(name).to_numpy() for name in ("installed", "queued")}
 
 
@@ -135,7 +136,7 @@ _CONED_NODAL = LayerShape(
         Field("CONNECTED_DER", "Double", w.megawatts("installed")),
         Field("QUEUED_DER", "Double", w.megawatts("queued")),
         Field("LOCAL_VOLTAGE", "Double", w.of_feeder("kv")),
-        *(Field(name, "Double", w.megawatts(name)) for name in _CONED_LIMITS),
+        *(Field(name, "Double", w.megawatts(name)) for name in ("PV_SECTION", *_CONED_LIMITS)),
         Field("HC_REFESH_DATE", "Date", w.epoch_ms(before_1970=0.01)),
         Field("NOTES", "String", w.constant("NONE")),
     ),

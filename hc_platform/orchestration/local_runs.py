@@ -5,6 +5,7 @@ What belongs here: where that instance lives, and executing a selection on it. W
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.utility_assets import RAW, SECTION, asset_keys
 from hc_platform.settings import PROJECT_DIR, Settings
 
+_HOST, _PROCESS = "hc/host", "hc/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -55,7 +57,34 @@ def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance that the UI shows."""
     dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
+        bury_killed_runs(instance)
         yield instance
+
+
+def bury_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of this machine's command line whose process is gone as failed, and free their hosts' slots.
+
+    The daemon does this for runs that it launched; a killed `hc ingest` has nobody else, and without it the next
+    one would wait for the slot for ever.
+    """
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_HOST: socket.gethostname()})
+    buried = []
+    for run in instance.get_runs(running):
+        if not _is_alive(int(run.tags[_PROCESS])):
+            instance.report_run_failed(run, "its process was killed")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            buried.append(run.run_id)
+    return buried
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def run_utility(
@@ -101,7 +130,7 @@ def _run(
         instance=instance,
         partition_key=partition,
         asset_selection=keys,
-        tags=tags,
+        tags={**tags, _HOST: socket.gethostname(), _PROCESS: str(os.getpid())},
         raise_on_error=False,
     )
     materialized = {

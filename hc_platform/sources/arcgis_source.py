@@ -83,6 +83,7 @@ class ArcGISSource:
             bytes=pull.bytes_received,
             notes=[
                 *pull.notes,
+                *([f"{pull.resumed_rows} rows resumed from an earlier attempt"] if pull.resumed_rows else []),
                 *(f"kept without geometry: {q}" for q in pull.quarantined),
                 *([f"{pull.null_tokens} NaN or Infinity read as null"] if pull.null_tokens else []),
             ],
