@@ -64,43 +64,49 @@ def normalize(
     """
     published = dict(names or {f: f for f in layer.named_fields})
     fields = extract_fields(raw["raw_attributes"], list(published.values()))
-    texts = pl.concat(
-        [raw.select("feature_key"), fields.rename({new: old for old, new in published.items()})],
-        how="horizontal",
-    )
+    features = pl.int_range(raw.height, eager=True, dtype=pl.UInt32).alias("__feature")
+    # __feature: the row's feature by its position in the batch; each once, unless features hold several rows
+    texts = pl.DataFrame([features, *fields.rename({new: old for old, new in published.items()})])
+    texts = texts.with_columns(feature_key=raw["feature_key"])
     rejected: list[pl.DataFrame] = []
     if layer.explode:
         texts, ragged = explode(texts, layer.explode)
         detail = f"the lists in {', '.join(layer.explode.columns)} have different lengths"
         rejected.append(
-            raw.filter(ragged).select("feature_key", reason=pl.lit("ragged_lists"), detail=pl.lit(detail))
-        )
-    place = pl.concat([raw.select("feature_key"), describe(raw["geometry"])], how="horizontal")
-    keys = texts.select("feature_key", record_key=_record_key(layer), content_hash=_content_hash(layer))
-
-    parts, quality = [], []
-    for resource in layer.resources:
-        read, problems = _read_fields(texts, config, layer, resource, feeder_ids)
-        quality.append(problems)
-        parts.append(pl.concat([keys, _section_columns(read, config, layer, resource)], how="horizontal"))
-        rejected.append(
-            read.filter(pl.col("__unreadable").is_not_null()).select(
-                texts.filter(read["__unreadable"].is_not_null())["feature_key"],
-                reason=pl.lit("unparseable_capacity"),
-                detail=pl.col("__unreadable"),
+            pl.DataFrame([features.filter(ragged)]).with_columns(
+                reason=pl.lit("ragged_lists"), detail=pl.lit(detail)
             )
         )
-    rejects = pl.concat(rejected).unique("feature_key", keep="first", maintain_order=True)
-    sections = (
-        pl.concat(parts)
-        .join(rejects.select("feature_key"), on="feature_key", how="anti", maintain_order="left")
-        .join(place, on="feature_key", how="left", maintain_order="left")
-        .with_columns(
-            utility_code=pl.lit(config.utility_code),
-            snapshot=pl.lit(snapshot),
-            layer=pl.lit(layer.label),
-            content_hash=pl.struct("content_hash", pl.col("geometry").hash(seed=7)).hash(seed=7),
-        )
+    place = describe(raw["geometry"])
+    if layer.explode:
+        place = place[texts["__feature"]]
+    keys = texts.select(
+        "feature_key", record_key=_record_key(layer), content_hash=_content_hash(layer, place["geometry"])
+    )
+    known: dict[str, pl.Series] = {}
+    parts, quality = [], []
+    for resource in layer.resources:
+        read, problems = _read_fields(texts, config, layer, resource, feeder_ids, known)
+        quality.append(problems)
+        parts.append(_section_columns(read, config, layer, resource))
+        unread = read["__unreadable"].is_not_null()
+        if unread.any():
+            rejected.append(
+                texts.filter(unread).select(
+                    "__feature",
+                    reason=pl.lit("unparseable_capacity"),
+                    detail=read["__unreadable"].filter(unread),
+                )
+            )
+    rejects = pl.concat(rejected or [pl.DataFrame(schema=_REJECTS)]).unique(
+        "__feature", keep="first", maintain_order=True
+    )
+    rest = pl.DataFrame([*keys, *place])
+    if rejects.height:
+        kept = ~texts["__feature"].is_in(rejects["__feature"].implode())
+        parts, rest = [part.filter(kept) for part in parts], rest.filter(kept)
+    sections = pl.concat([pl.DataFrame([*part, *rest]) for part in parts]).with_columns(
+        utility_code=pl.lit(config.utility_code), snapshot=pl.lit(snapshot), layer=pl.lit(layer.label)
     )
     identity = {
         "utility_code": pl.lit(config.utility_code),
@@ -110,8 +116,11 @@ def normalize(
     return Normalized(
         sections.select(*SECTIONS.names, "content_hash"),
         REJECTED_FEATURES.conform(
-            rejects.join(
-                raw.select("feature_key", "object_id", "raw_attributes"), on="feature_key", how="left"
+            pl.DataFrame(
+                [
+                    *raw.select("feature_key", "object_id", "raw_attributes")[rejects["__feature"]],
+                    *rejects.drop("__feature"),
+                ]
             ).with_columns(**identity)
         ),
         pl.concat(quality),
@@ -151,9 +160,13 @@ def _record_key(layer: LayerConfig) -> pl.Expr:
     return pl.concat_str(pl.lit(f"{layer.label}:"), pl.when(published).then(key).otherwise(own))
 
 
-def _content_hash(layer: LayerConfig) -> pl.Expr:
-    """A hash of every mapped field; with the geometry's it tells a feature served twice from two of one key."""
-    return pl.struct(layer.named_fields or ["feature_key"]).hash(seed=7)
+def _content_hash(layer: LayerConfig, geometry: pl.Series) -> pl.Expr:
+    """A hash of every mapped field and the geometry: it tells a feature served twice from two of one key."""
+    fields = [pl.col(f) for f in layer.named_fields]
+    return pl.struct(*fields, geometry.hash(seed=7).alias("__geometry")).hash(seed=7)
+
+
+_REJECTS = {"__feature": pl.UInt32, "reason": pl.String, "detail": pl.String}
 
 
 def _read_fields(
@@ -162,16 +175,22 @@ def _read_fields(
     layer: LayerConfig,
     resource: Resource,
     feeder_ids: pl.DataFrame | None,
+    known: dict[str, pl.Series],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Columns `<canonical>` as structs or plain values, `__unreadable` (text or NULL), and the quality table."""
+    """Columns `<canonical>` as structs or plain values, `__unreadable` (text or NULL), and the quality table.
+
+    `known` keeps what was read, so that a field that several resources share is read once.
+    """
     unit = layer.capacity_unit or config.capacity_unit
     read: dict[str, pl.Series] = {}
     unreadable = pl.Series("__unreadable", [None] * texts.height, dtype=pl.String)
     quality = []
     for field, targets in layer.fields_of(resource).items():
         for target in targets:
-            column = values.parse_column(texts[field], _reader(target, unit)).alias(target.to)
-            read[target.to] = column
+            name = f"{field} {target.model_dump_json()}"
+            if name not in known:
+                known[name] = values.parse_column(texts[field], _reader(target, unit)).alias(target.to)
+            column = read[target.to] = known[name]
             bad = (
                 column.struct.field("bad")
                 if column.dtype == pl.Struct
@@ -183,6 +202,8 @@ def _read_fields(
                     pl.when(bad & unreadable.is_null()).then(message).otherwise(unreadable)
                 ).to_series()
             quality.append(_quality(resource, field, target.to, texts[field], column, bad))
+    if "constraining_metric" in read:
+        read["__metric"] = values.parse_column(read["constraining_metric"], classify_constraint)
     columns = layer.resources[resource].constraint_columns
     if columns:
         read["__binding"] = _binding(texts, columns, columns.unit or unit)
@@ -307,8 +328,10 @@ def _constraint(read: pl.DataFrame) -> dict[str, pl.Expr]:
             "constraining_metric_raw": binding.struct.field("raw"),
         }
     if "constraining_metric" in read.columns:
-        raw = pl.col("constraining_metric")
-        return {"constraining_metric": classify_constraint(raw), "constraining_metric_raw": raw}
+        return {
+            "constraining_metric": pl.col("__metric"),
+            "constraining_metric_raw": pl.col("constraining_metric"),
+        }
     return {"constraining_metric": pl.lit(None), "constraining_metric_raw": pl.lit(None)}
 
 

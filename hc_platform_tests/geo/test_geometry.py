@@ -140,3 +140,45 @@ def test_missing_coordinates_come_last_and_edges_are_inside() -> None:
     assert sorted(key.arg_sort().to_list()[-2:]) == [0, 4]
     assert key[0] == key[4] > max(key[1], key[2], key[3])
     assert hilbert_key(pl.Series([], dtype=pl.Float64), pl.Series([], dtype=pl.Float64)).len() == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.none(), lines(), st.sampled_from(["POINT (1 2)", "LINESTRING Z (0 0 5, 1 1 5)", "x"])),
+        max_size=12,
+    )
+)
+def test_plain_lines_are_read_as_shapely_reads_them(given: Any) -> None:
+    """Whatever stands between the lines, and wherever the column was cut."""
+    shapes = [shapely.from_wkt(g) if isinstance(g, str) and g != "x" else g and g != "x" and shapely.LineString(g) for g in given]  # fmt: skip
+    column = pl.Series("geometry", [shapely.to_wkb(s) if s else (b"x" if g == "x" else None) for g, s in zip(given, shapes, strict=True)], dtype=pl.Binary)  # fmt: skip
+    whole = describe(column)
+    for row, shape in zip(whole.rows(named=True), shapes, strict=True):
+        if not shape:
+            assert row["geometry_type"] is None
+            continue
+        assert row["geometry_type"] == shape.geom_type
+        assert (row["centroid_lon"], row["centroid_lat"]) == pytest.approx(shape.centroid.coords[0], abs=1e-9)
+        assert (row["bbox_west"], row["bbox_south"], row["bbox_east"], row["bbox_north"]) == shape.bounds
+        if shape.geom_type == "LineString":
+            assert row["length_km"] * 1000 == pytest.approx(line_lengths_m(np.array([shape]))[0])
+    assert whole[1:].equals(describe(column[1:]))
+
+
+def test_odd_bytes_are_left_to_shapely() -> None:
+    line = shapely.LineString([(0, 0), (0, 1)])
+    given = [
+        shapely.to_wkb(line, byte_order=0),  # big-endian
+        shapely.to_wkb(shapely.set_srid(line, 4326), include_srid=True),
+        shapely.to_wkb(line)[:-1],  # cut short
+        shapely.to_wkb(line) + b"!",
+        b"\x01\x02\x00\x00\x00\x09\x00\x00\x00" + bytes(32),  # says nine points, holds two
+        shapely.to_wkb(line),
+    ]
+    found = describe(pl.Series("geometry", given))
+    kinds = [shape and shape.geom_type for shape in shapely.from_wkb(given, on_invalid="ignore")]
+    assert found["geometry_type"].to_list() == kinds
+    assert [kinds[i] for i in (0, 1, 2, 4, 5)] == ["LineString", "LineString", None, None, "LineString"]
+    broken = shapely.to_wkb(shapely.LineString([(0, 0), (float("nan"), 1)]))
+    assert describe(pl.Series("geometry", [broken, given[5]]))["length_km"][1] == found["length_km"][5]
