@@ -4,6 +4,7 @@ What belongs here: the roll-up rules, as pure functions of a utility's sections.
 What does not: reading values (`sections`), totals per utility (`summaries`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from hc_platform.hosting_capacity.tables import RECORDS
 
 _GROUP: Final = ("resource", "feeder_id_external")
 _STATUS_RANK: Final = {"published": 0, "redacted": 1, "pending": 2, "not_published": 3}
+_SAME_MW: Final = 1e-6  # one watt: rounding between a utility's own layers
 _CAPACITY: Final = ("hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_capacity_max_mw")
 
 
@@ -27,17 +29,15 @@ def build_records(
     feeder layers. `least_of`: the (layer, resource) pairs whose config says `feeder_rule: least`; the default is
     the greatest value any of a feeder's sections can take.
 
-    Column by column the utility's own feeder layer wins over the roll-up, and NULL never wins. Rows without a
-    feeder (tiles, points) stay, with their record_key as the id.
+    The utility's own feeder layer wins over the roll-up, and NULL never wins; what is said of the capacity (mark,
+    basis, constraint) comes from the side that the capacity came from. Rows without a feeder (tiles, points,
+    sections whose feeder is not known) stay, with their record_key as the id and their own grain.
     """
-    rows = sections.with_columns(
-        _least=pl.struct("layer", "resource").is_in([{"layer": a, "resource": r} for a, r in least_of])
-        if least_of
-        else pl.lit(False)
-    )
+    least = sorted({resource for _, resource in least_of})
+    rows = sections.with_columns(_least=pl.col("resource").is_in(least))
     named = rows.filter(pl.col("feeder_id_external").is_not_null())
-    own = _roll_up(named.filter(pl.col("grain") == "feeder")).collect()
-    parts = _roll_up(named.filter(pl.col("grain") != "feeder")).collect()
+    own = _roll_up(named.filter(pl.col("grain") == "feeder")).collect(engine="streaming")
+    parts = _roll_up(named.filter(pl.col("grain") != "feeder")).collect(engine="streaming")
     feeders = _prefer(own, parts).with_columns(grain=pl.lit("feeder"))
     feeders = feeders.join(_own_rows(named, feeder_attributes), on=_GROUP, how="left", validate="1:1")
     loose = rows.filter(pl.col("feeder_id_external").is_null()).collect()
@@ -69,76 +69,82 @@ def _has_capacity() -> pl.Expr:
 
 
 def _roll_up(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per resource and feeder id."""
-    value, low = pl.col("hosting_capacity_mw"), pl.col("hosting_capacity_min_mw")
-    # ">7500": no value and no upper end; a published upper end is one, though it stands at a ceiling
-    is_open = (
-        value.is_null() & pl.col("hosting_capacity_max_mw").is_null() & (pl.col("censored") == "at_ceiling")
-    )
-    open_end = low.filter(is_open).max()
-    known = open_end.is_null() | (value.max() > open_end)
-    greatest = pl.when(known).then(value.max())
+    """One row per resource and feeder id.
+
+    Each row is an interval of capacity: a point, a published range, or an open bound (">7500", "<=5"). The greatest
+    of them is a point only if no other row can exceed it, the least only if none can fall below it; otherwise the
+    feeder's value is not known and its bounds tell what is.
+    """
+    value, low, high = (pl.col(c) for c in _CAPACITY)
+    informs = _has_capacity() | (pl.col("censored") != "none")
+    lowest, highest = pl.coalesce(value, low), pl.coalesce(value, high)
+    unbounded_above, unbounded_below = (informs & end.is_null() for end in (highest, lowest))
+    greatest = pl.when(~unbounded_above.any() & (value.max() >= highest.max())).then(value.max())
+    least = pl.when(~unbounded_below.any() & (value.min() <= lowest.min())).then(value.min())
+    by_least = pl.col("_least").any()
+    point = pl.when(by_least).then(least).otherwise(greatest)
+    at_point = value == point
     remaining = pl.col("remaining_capacity_mw")
-    # what remains is not known either, unless it is published by itself
-    most_left = pl.when(known | (remaining.filter(is_open).count() > 0)).then(remaining.max())
-    point = pl.when(pl.col("_least").first()).then(value.min()).otherwise(greatest)
-    grouped = (
-        rows.sort("record_key")
-        .group_by(_GROUP)
-        .agg(
-            *[_first(c) for c in ("feeder_name", "substation_name")],
-            # the basis goes with the value: a layer that publishes no hosting capacity has none
-            capacity_basis=pl.col("capacity_basis").filter(_has_capacity()).first(),
-            hosting_capacity_mw=point,
-            hosting_capacity_min_mw=pl.min_horizontal(low.min(), value.min()),
-            hosting_capacity_max_mw=pl.when(open_end.is_null()).then(
-                pl.max_horizontal(pl.col("hosting_capacity_max_mw").max(), value.max())
-            ),
-            installed_dg_mw=_agreed("installed_dg_mw"),
-            queued_dg_mw=_agreed("queued_dg_mw"),
-            remaining_capacity_mw=pl.when(pl.col("_least").first())
-            .then(remaining.min())
-            .otherwise(most_left),
-            censored=_at_point(point, "censored").fill_null(
-                pl.when(open_end.is_not_null())
-                .then(pl.lit("at_ceiling"))
-                .when((pl.col("censored") != "none").any())
-                .then(pl.col("censored").filter(pl.col("censored") != "none").first())
-                .otherwise(pl.lit("none"))
-            ),
-            value_status=pl.col("value_status")
-            .sort_by(pl.col("value_status").replace_strict(_STATUS_RANK))
-            .first(),
-            constraining_metric=_at_point(point, "constraining_metric").fill_null(
-                _commonest("constraining_metric")
-            ),
-            constraining_metric_raw=_at_point(point, "constraining_metric_raw").fill_null(
-                _commonest(
-                    "constraining_metric_raw",
-                    pl.col("constraining_metric") == _commonest("constraining_metric"),
-                )
-            ),
-            voltage_kv=_commonest("voltage_kv"),
-            phase_config=_longest("phase_config"),
-            is_overhead=_agreed("is_overhead"),
-            is_network=_agreed("is_network"),
-            record_date=pl.col("record_date").max(),
-            section_count=pl.len().cast(pl.Int64),
-            capacity_source=pl.col("layer").filter(_has_capacity()).first(),
-            bbox_west=pl.col("bbox_west").min(),
-            bbox_south=pl.col("bbox_south").min(),
-            bbox_east=pl.col("bbox_east").max(),
-            bbox_north=pl.col("bbox_north").max(),
-            centroid_lat=_weighted("centroid_lat"),
-            centroid_lon=_weighted("centroid_lon"),
-            length_km=pl.when(pl.col("length_km").count() > 0).then(pl.col("length_km").sum()),
-        )
+    # by itself only where every row that says anything of capacity says it too
+    left = pl.when(remaining.count() >= informs.sum()).then(
+        pl.when(by_least).then(remaining.min()).otherwise(remaining.max())
+    )
+    grouped = rows.group_by(_GROUP).agg(
+        feeder_name=pl.col("feeder_name").min(),
+        substation_name=pl.col("substation_name").min(),
+        hosting_capacity_mw=point,
+        hosting_capacity_min_mw=pl.when(~unbounded_below.any()).then(
+            pl.min_horizontal(low.min(), value.min())
+        ),
+        hosting_capacity_max_mw=pl.when(~unbounded_above.any()).then(
+            pl.max_horizontal(high.max(), value.max())
+        ),
+        installed_dg_mw=_agreed("installed_dg_mw"),
+        queued_dg_mw=_agreed("queued_dg_mw"),
+        remaining_capacity_mw=pl.when(point.is_not_null())
+        .then(_from(at_point, "remaining_capacity_mw"))
+        .otherwise(left),
+        censored=pl.when(point.is_not_null())
+        .then(_from(at_point & (pl.col("censored") != "none"), "censored"))
+        .when((unbounded_above & (pl.col("censored") == "at_ceiling")).any())
+        .then(pl.lit("at_ceiling"))
+        .otherwise(_from(pl.col("censored") != "none", "censored"))
+        .fill_null("none"),
+        value_status=pl.col("value_status")
+        .sort_by(pl.col("value_status").replace_strict(_STATUS_RANK))
+        .first(),
+        constraining_metric=pl.when(point.is_not_null())
+        .then(_from(at_point, "constraining_metric"))
+        .otherwise(_commonest("constraining_metric")),
+        constraining_metric_raw=pl.when(point.is_not_null())
+        .then(_from(at_point, "constraining_metric_raw"))
+        .otherwise(
+            _commonest(
+                "constraining_metric_raw", pl.col("constraining_metric") == _commonest("constraining_metric")
+            )
+        ),
+        # the basis and the layer go with the value; a layer that publishes no hosting capacity has none
+        capacity_basis=pl.when(point.is_not_null())
+        .then(_from(at_point, "capacity_basis"))
+        .otherwise(_from(_has_capacity(), "capacity_basis")),
+        capacity_source=pl.when(point.is_not_null())
+        .then(_from(at_point, "layer"))
+        .otherwise(_from(_has_capacity(), "layer")),
+        voltage_kv=_commonest("voltage_kv"),
+        phase_config=_longest("phase_config"),
+        is_overhead=_agreed("is_overhead"),
+        is_network=_agreed("is_network"),
+        record_date=pl.col("record_date").max(),
+        section_count=pl.len().cast(pl.Int64),
+        bbox_west=pl.col("bbox_west").min(),
+        bbox_south=pl.col("bbox_south").min(),
+        bbox_east=pl.col("bbox_east").max(),
+        bbox_north=pl.col("bbox_north").max(),
+        centroid_lat=_weighted("centroid_lat"),
+        centroid_lon=_weighted("centroid_lon"),
+        length_km=pl.when(pl.col("length_km").count() > 0).then(pl.col("length_km").sum()),
     )
     return grouped.sort(_GROUP)
-
-
-def _first(column: str) -> pl.Expr:
-    return pl.col(column).drop_nulls().first()
 
 
 def _agreed(column: str) -> pl.Expr:
@@ -157,9 +163,9 @@ def _longest(column: str) -> pl.Expr:
     return known.sort_by(known.str.len_chars(), known, descending=True).first()
 
 
-def _at_point(point: pl.Expr, column: str) -> pl.Expr:
-    """What stands in `column` where the feeder's value was taken."""
-    return pl.col(column).filter(pl.col("hosting_capacity_mw") == point).drop_nulls().first()
+def _from(rows: pl.Expr, column: str) -> pl.Expr:
+    """What stands in `column` in the first of these rows; by key, so that the order of rows does not matter."""
+    return pl.col(column).filter(rows).sort_by(pl.col("record_key").filter(rows)).first()
 
 
 def _weighted(column: str) -> pl.Expr:
@@ -171,24 +177,40 @@ def _weighted(column: str) -> pl.Expr:
 
 
 def _prefer(own: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
-    """Both sides' feeders; each column from `own` where it is not NULL, else from `parts`."""
-    joined = own.join(parts, on=_GROUP, how="full", coalesce=True, suffix="_parts")
-    has_value, parts_value = (pl.col(f"hosting_capacity_mw{s}").is_not_null() for s in ("", "_parts"))
-    # what is said of the capacity is said by the side that the capacity came from
-    by_parts = (~has_value & parts_value) | (pl.col("capacity_source").is_null())
+    """Both sides' feeders. Capacity and what is said of it come as one block from the utility's own row if it has any.
 
-    def of_the_source(column: str) -> pl.Expr:
-        return pl.when(by_parts).then(f"{column}_parts").otherwise(column)
+    A feeder row that publishes only a range takes its sections' point if that lies inside the range, with what is
+    said of that point. Every other column comes from `own` where it is not NULL, else from `parts`.
+    """
+    joined = own.join(parts, on=_GROUP, how="full", coalesce=True, suffix="_parts")
+    has_own = pl.any_horizontal(pl.col(_CAPACITY).is_not_null())
+    point, section_point = pl.col("hosting_capacity_mw"), pl.col("hosting_capacity_mw_parts")
+    inside = (
+        point.is_null()
+        & (section_point >= pl.col("hosting_capacity_min_mw").fill_null(-math.inf) - _SAME_MW)
+        & (section_point <= pl.col("hosting_capacity_max_mw").fill_null(math.inf) + _SAME_MW)
+    ).fill_null(False)
+    from_parts = ~has_own | inside
+
+    def block(column: str) -> pl.Expr:
+        return pl.when(from_parts).then(f"{column}_parts").otherwise(column)
 
     special = {
-        "censored": of_the_source("censored").fill_null("none"),
-        "capacity_basis": of_the_source("capacity_basis"),
+        "hosting_capacity_mw": pl.when(from_parts).then(section_point).otherwise(point),
+        **{c: pl.when(has_own).then(c).otherwise(f"{c}_parts") for c in _CAPACITY[1:]},
+        "remaining_capacity_mw": pl.coalesce(
+            "remaining_capacity_mw", pl.when(from_parts).then("remaining_capacity_mw_parts")
+        ),
+        **{
+            c: block(c)
+            for c in ("capacity_basis", "capacity_source", "constraining_metric", "constraining_metric_raw")
+        },
+        "censored": block("censored").fill_null("none"),
         "value_status": pl.min_horizontal(
             pl.col("value_status").replace_strict(_STATUS_RANK, default=None),
             pl.col("value_status_parts").replace_strict(_STATUS_RANK, default=None),
         ).replace_strict({v: k for k, v in _STATUS_RANK.items()}),
         "section_count": pl.sum_horizontal("section_count", "section_count_parts"),
-        "capacity_source": of_the_source("capacity_source"),
     }
     plain = [c for c in own.columns if c not in _GROUP and c not in special]
     return joined.select(

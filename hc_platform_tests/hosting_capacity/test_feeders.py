@@ -88,7 +88,8 @@ def test_a_feeders_own_row_goes_first_column_by_column() -> None:
     )
     assert (got[H], got["voltage_kv"], got["installed_dg_mw"], got["queued_dg_mw"]) == (4.0, 12.0, 1.0, 0.5)
     assert got["remaining_capacity_mw"] == 2.5  # 4 - 1 - 0.5
-    assert (got["feeder_name"], got["constraining_metric"]) == ("OAK", "thermal")
+    # what binds at 3 MW is not what binds at the feeder's own 4
+    assert (got["feeder_name"], got["constraining_metric"]) == ("OAK", None)
     assert (got["capacity_source"], got["section_count"]) == ("feeders", 3)
     assert got["censored"] == "none"  # the mark is the value's: the section at its ceiling is not the source
 
@@ -144,7 +145,7 @@ def test_one_name_for_the_most_common_and_the_fullest() -> None:
 
 def test_the_metric_and_its_raw_text_belong_together() -> None:
     metrics = [("thermal", "T1"), ("thermal", "T2"), ("thermal", "T3"), ("voltage", "V"), ("voltage", "V")]
-    got = one(*[{"constraining_metric": m, "constraining_metric_raw": r} for m, r in metrics], {H: 1.0})
+    got = one(*[{"constraining_metric": m, "constraining_metric_raw": r} for m, r in metrics])
     assert (got["constraining_metric"], got["constraining_metric_raw"]) == ("thermal", "T3")
 
 
@@ -222,3 +223,66 @@ def test_no_sections_make_no_records(tmp_path: Path) -> None:
     records = prepare_records(made, SNAPSHOT, lake)
     records.commit(lake)
     assert (records.records.height, records.distinct) == (0, 0)
+
+
+REST = "remaining_capacity_mw"
+OPEN = {LO: 7.5, "censored": "at_ceiling"}  # ">7.5"
+BELOW = {HI: 0.1, "censored": "at_floor"}  # "<=0.1"
+
+
+@pytest.mark.parametrize(
+    ("rows", "rule", "expected"),
+    [
+        ([{H: 5.0}, {LO: 6.0, HI: 8.0}], "greatest", (None, 5.0, 8.0)),  # at least 6, at most 8
+        ([{H: 9.0}, {LO: 6.0, HI: 8.0}], "greatest", (9.0, 6.0, 9.0)),
+        ([{H: 8.0}, OPEN], "greatest", (None, 7.5, None)),  # the open one may exceed 8
+        ([{H: 5.0}, {LO: 0.0, HI: 0.15}], "least", (None, 0.0, 5.0)),
+        ([{H: 5.0}, BELOW], "least", (None, None, 5.0)),
+        ([{H: 5.0}, BELOW], "greatest", (5.0, None, 5.0)),
+        ([{H: 5.0}, OPEN], "least", (5.0, 5.0, None)),
+        (
+            [{H: 5.0}, {}],
+            "greatest",
+            (5.0, 5.0, 5.0),
+        ),  # a row that says nothing leaves the others as they are
+    ],
+)
+def test_a_point_stands_only_where_no_other_row_can_beat_it(
+    rows: list[Any], rule: str, expected: Any
+) -> None:
+    got = one(*[{"record_key": str(i), **row} for i, row in enumerate(rows)], least=rule == "least")
+    assert (got[H], got[LO], got[HI]) == expected
+
+
+def test_basis_and_layer_are_those_of_the_row_the_point_was_taken_from() -> None:
+    got = one(
+        {H: 2.0, "layer": "a", "capacity_basis": "net_of_existing", REST: 2.0, "record_key": "a"},
+        {
+            H: 5.0,
+            "layer": "b",
+            "capacity_basis": "gross",
+            "record_key": "b",
+            "installed_dg_mw": 4.0,
+            "queued_dg_mw": 0.5,
+        },
+    )
+    assert (got[H], got["capacity_basis"], got["capacity_source"], got[REST]) == (5.0, "gross", "b", 0.5)
+
+
+def test_a_feeders_own_capacity_is_not_mixed_with_its_sections() -> None:
+    outside = one({**OWN, LO: 0.45, HI: 0.6, "record_key": "x"}, {H: 3.0, "constraining_metric": "thermal"})
+    assert (outside[H], outside[LO], outside[HI], outside["constraining_metric"]) == (None, 0.45, 0.6, None)
+    inside = one({**OWN, LO: 0.45, HI: 0.6, "record_key": "x"}, {H: 0.6, "constraining_metric": "thermal"})
+    assert (inside[H], inside[LO], inside[HI], inside["constraining_metric"]) == (0.6, 0.45, 0.6, "thermal")
+    gross = one(
+        {
+            **OWN,
+            H: 5.0,
+            "capacity_basis": "gross",
+            "installed_dg_mw": 2.0,
+            "queued_dg_mw": 1.0,
+            "record_key": "x",
+        },
+        {H: 8.0, "capacity_basis": "net_of_existing", REST: 8.0},
+    )
+    assert (gross[H], gross["capacity_basis"], gross[REST]) == (5.0, "gross", 2.0)
