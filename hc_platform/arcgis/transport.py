@@ -210,10 +210,16 @@ class Session:
         words = (parts.netloc + parts.path).lower()
         if any(sign in words for sign in ("login", "signin", "sign-in", "oauth2", "saml", "adfs", "sso.")):
             raise ArcGISError("auth", f"redirected to a login page, {shown}", source)
-        if parts.netloc != urlsplit(source).netloc and ("token" in question or self.http.headers):
-            raise ArcGISError(
-                "moved", f"redirected to another host, {shown}, where our credentials do not go", source
-            )
+        if "token" in question or self.http.headers:
+            before = urlsplit(source)
+            if parts.netloc != before.netloc:
+                raise ArcGISError(
+                    "moved", f"redirected to another host, {shown}, where our credentials do not go", source
+                )
+            if before.scheme == "https" and parts.scheme == "http":
+                raise ArcGISError(
+                    "moved", f"redirected to {shown}, where our credentials would go in clear", source
+                )
         return target
 
     async def _exchange(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, formatdate
 from typing import Any
 
+import httpx
 import pytest
 
 from hc_platform.arcgis import ArcGISError, HttpOptions, transport
@@ -87,6 +88,37 @@ def test_credentials_do_not_follow_to_another_host() -> None:
                 ask(f"{root}/x", http=http)
             assert not seen
             assert ask(f"{root}/x")["path"] == "/caught"
+
+
+@pytest.mark.parametrize(
+    "http",
+    [
+        HttpOptions(min_interval_s=0, token=lambda: "abc"),
+        HttpOptions(min_interval_s=0, headers={"Referer": "https://maps.example.com/"}),
+    ],
+    ids=["token", "header"],
+)
+def test_credentials_do_not_travel_in_clear(http: HttpOptions) -> None:
+    reached: list[str] = []
+
+    def site(request: httpx.Request) -> httpx.Response:
+        reached.append(str(request.url.copy_with(query=None)))
+        if request.url.scheme == "http":
+            return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+        location = {"Location": "http://maps.example.com/c"}
+        return httpx.Response(307, headers=location, stream=httpx.ByteStream(b""))
+
+    async def run(url: str) -> None:
+        async with Session(http) as session:
+            session._client = httpx.AsyncClient(
+                headers=session._client.headers, transport=httpx.MockTransport(site)
+            )
+            await session.ask(url, {}, json.loads)
+
+    with pytest.raises(ArcGISError, match=r"http://maps\.example\.com/c, where .* in clear") as caught:
+        run_sync(run("https://maps.example.com/b"))
+    assert caught.value.kind == "moved"
+    assert reached == ["https://maps.example.com/b"]
 
 
 def test_dead_port_is_down() -> None:
