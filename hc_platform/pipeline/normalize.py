@@ -208,7 +208,7 @@ def _write_parts(
         for layer in present
         if layer.feeder_id_from and layer.feeder_id_from.layer in names
     }
-    fetched: dict[str, int] = dict.fromkeys(names, 0)
+    fetched, accepted = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     rejected: list[pl.DataFrame] = [REJECTED_FEATURES.empty()]
     quality: list[pl.DataFrame] = []
     part = rows = 0
@@ -226,22 +226,31 @@ def _write_parts(
                 names=names[layer.label],
             )
             fetched[layer.label] += done.fetched
+            accepted[layer.label] += done.sections["feature_key"].n_unique()
             rejected.append(done.rejected)
             quality.append(done.quality.with_columns(layer=pl.lit(layer.label)))
             done.sections.with_columns(
                 # a row's own number: a feature that holds several feeders has one key for all of them
                 row=pl.int_range(rows, rows + pl.len(), dtype=pl.Int64),
+                key_hash=_key_hash("record_key"),
                 hilbert=hilbert_key(done.sections["centroid_lon"], done.sections["centroid_lat"]),
             ).write_parquet(folder / f"part-{part:06d}.parquet", compression="lz4")
             part += 1
             rows += done.sections.height
     if part == 0:
         SECTIONS.empty().with_columns(
-            content_hash=pl.lit(0, pl.UInt64), row=pl.lit(0, pl.Int64), hilbert=pl.lit(0, pl.Int64)
+            content_hash=pl.lit(0, pl.UInt64),
+            key_hash=pl.lit(0, pl.UInt64),
+            row=pl.lit(0, pl.Int64),
+            hilbert=pl.lit(0, pl.Int64),
         ).write_parquet(folder / "part-000000.parquet")
     layers = layers.filter(pl.col("layer").is_in(list(names)))
     skipped = sorted(set(published) ^ {layer.label for layer in config.layers})
-    return _report(lake, code, snapshot, layers, folder, fetched, pl.concat(rejected), quality, skipped)
+    counts = pl.DataFrame(
+        {"layer": list(fetched), "fetched": list(fetched.values()), "accepted": list(accepted.values())},
+        schema={"layer": pl.String, "fetched": pl.Int64, "accepted": pl.Int64},
+    )
+    return _report(lake, code, snapshot, layers, folder, counts, pl.concat(rejected), quality, skipped)
 
 
 def _report(
@@ -250,47 +259,51 @@ def _report(
     snapshot: str,
     layers: pl.DataFrame,
     folder: Path,
-    fetched: dict[str, int],
+    counts: pl.DataFrame,
     rejected: pl.DataFrame,
     quality: list[pl.DataFrame],
     skipped: list[str],
 ) -> SectionsReport:
+    """Everything that only the whole layer can tell; texts are compared only where their hashes are equal."""
     sections = pl.scan_parquet(folder / "part-*.parquet")
+    hashes = sections.select("key_hash").collect().to_series()
+    twice = hashes.filter(hashes.is_duplicated()).unique().to_frame().lazy()
+    columns = ("row", "layer", "resource", "record_key", "feature_key", "content_hash")
     repeated = repeated_keys(
-        sections.select("row", "layer", "resource", "record_key", "feature_key", "content_hash")
+        sections.select("key_hash", *columns).join(twice, on="key_hash", how="semi").select(columns)
     )
     repeated.write_parquet(folder / "repeated.parquet")
-    kept = sections.join(repeated.lazy().filter(pl.col("new_key").is_null()), on="row", how="anti")
-    accepted = kept.select("layer", "feature_key").unique().group_by("layer").len("accepted").collect()
-    rejected = pl.concat([rejected, _duplicates(lake, code, snapshot, repeated, kept)])
+    copies, numbered = (repeated.filter(pl.col("new_key").is_null() == gone) for gone in (True, False))
+    kept = sections
+    if copies.height:
+        kept = sections.join(copies.lazy().select("row"), on="row", how="anti")
+    duplicates = _duplicates(lake, code, snapshot, sections, copies)
+    rejected = pl.concat([rejected, duplicates])
     rejected.write_parquet(folder / "rejected.parquet")
     by_layer = (
-        pl.DataFrame(
-            {"layer": list(fetched), "fetched": list(fetched.values())},
-            schema={"layer": pl.String, "fetched": pl.Int64},
-        )
-        .join(accepted, on="layer", how="left")
+        counts.join(duplicates.group_by("layer").len("copies"), on="layer", how="left")
         .join(rejected.group_by("layer").len("rejected"), on="layer", how="left")
-        .with_columns(pl.col("accepted", "rejected").fill_null(0).cast(pl.Int64))
+        .with_columns(pl.col("copies", "rejected").fill_null(0).cast(pl.Int64))
+        .with_columns(accepted=pl.col("accepted") - pl.col("copies"))
+        .drop("copies")
     )
     facts = kept.select(
         pl.len().alias("rows"),
         _HOSTING_NULL.mean().alias("null_rate"),
         *[pl.col(c).abs().max() for c in (*CAPACITY_COLUMNS, "voltage_kv")],
     ).collect()
-    collisions = repeated["new_key"].count()
-    final = kept.join(repeated.lazy().select("row", "new_key"), on="row", how="left").select(
-        pl.struct("resource", pl.coalesce("new_key", "record_key")).n_unique()
+    # a text that no rule knows is 'other'; the names of constraint columns are the config's, not the source's
+    strange = (
+        kept.filter(pl.col("constraining_metric") == "other").select("constraining_metric_raw").collect()
     )
-    raw_constraints = kept.select("constraining_metric_raw").collect().to_series()
     return SectionsReport(
         expected=int(layers["expected_count"].sum()),
-        fetched=sum(fetched.values()),
+        fetched=int(by_layer["fetched"].sum()),
         accepted=int(by_layer["accepted"].sum()),
         rejected=rejected.height,
         rows=facts["rows"][0],
-        distinct_keys=final.collect().item(),
-        collisions=collisions,
+        distinct_keys=_distinct_keys(kept, numbered, facts["rows"][0]),
+        collisions=numbered.height,
         null_rate=facts["null_rate"][0] or 0.0,
         greatest=facts.drop("rows", "null_rate").unpivot(variable_name="column", value_name="value"),
         quality=_total(quality),
@@ -298,29 +311,49 @@ def _report(
         reasons=rejected.group_by("layer", "reason")
         .agg(pl.len().alias("count"), pl.first("detail"))
         .sort("layer", "reason"),
-        unknown=unknown_constraints(raw_constraints),
+        unknown=unknown_constraints(strange.to_series()),
         skipped_layers=skipped,
     )
 
 
+def _key_hash(record_key: str | pl.Expr) -> pl.Expr:
+    return pl.struct("resource", record_key).hash(seed=11)
+
+
+def _distinct_keys(kept: pl.LazyFrame, numbered: pl.DataFrame, rows: int) -> int:
+    """Distinct keys as they will be committed: by their hashes, and by the texts if those are not distinct."""
+    if numbered.is_empty():
+        final = kept.select("resource", "record_key", hash="key_hash")
+    else:
+        keys = kept.join(numbered.lazy().select("row", "new_key"), on="row", how="left").select(
+            "resource", record_key=pl.coalesce("new_key", "record_key")
+        )
+        final = keys.with_columns(hash=_key_hash("record_key"))
+    distinct = int(final.select(pl.col("hash").n_unique()).collect().item())
+    if distinct == rows:
+        return rows
+    return int(final.select(pl.struct("resource", "record_key").n_unique()).collect().item())
+
+
 def _duplicates(
-    lake: Lake, code: str, snapshot: str, repeated: pl.DataFrame, kept: pl.LazyFrame
+    lake: Lake, code: str, snapshot: str, sections: pl.LazyFrame, copies: pl.DataFrame
 ) -> pl.DataFrame:
-    """REJECTED_FEATURES rows for features that only repeat another one."""
-    copies = (
-        repeated.filter(pl.col("new_key").is_null())
-        .lazy()
-        .select("layer", "feature_key", "record_key")
-        .unique(["layer", "feature_key"], keep="first", maintain_order=True)
-        .join(kept.select("layer", "feature_key"), on=["layer", "feature_key"], how="anti")
-        .collect()
-    )
+    """REJECTED_FEATURES rows for features of which nothing is left, for they only repeat another one."""
+    feature = ["layer", "feature_key"]
+    if copies.height:
+        left = (
+            sections.select("row", *feature)
+            .join(copies.lazy().select(feature).unique(), on=feature, how="semi")
+            .collect()
+            .join(copies, on="row", how="anti")
+        )
+        copies = copies.join(left, on=feature, how="anti").unique(feature, keep="first", maintain_order=True)
     if copies.is_empty():
         return REJECTED_FEATURES.empty()
     raw = lake.scan(RAW_FEATURES, utility_code=code, snapshot=snapshot).select(
         "utility_code", "snapshot", "layer", "object_id", "feature_key", "raw_attributes"
     )
-    found = raw.join(copies.lazy(), on=["layer", "feature_key"]).with_columns(
+    found = raw.join(copies.lazy().select(*feature, "record_key"), on=feature).with_columns(
         reason=pl.lit("duplicate_feature"),
         detail=pl.concat_str(pl.lit("repeats another feature with the key "), "record_key"),
     )
