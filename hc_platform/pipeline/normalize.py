@@ -179,7 +179,7 @@ def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections 
 
 @contextmanager
 def prepared_sections(
-    config: UtilityConfig, snapshot: str, lake: Lake, *, memory: str = "1GB", scratch: Path | None = None
+    config: UtilityConfig, snapshot: str, lake: Lake, *, memory: str = "512MB", scratch: Path | None = None
 ) -> Iterator[PreparedSections]:
     """Normalize a raw snapshot into parts on disk; the caller looks at the report and commits, or does not.
 
@@ -269,9 +269,8 @@ def _report(
     hashes = sections.select("key_hash").collect().to_series()
     twice = hashes.filter(hashes.is_duplicated()).unique().to_frame().lazy()
     columns = ("row", "layer", "resource", "record_key", "feature_key", "content_hash")
-    repeated = repeated_keys(
-        sections.select("key_hash", *columns).join(twice, on="key_hash", how="semi").select(columns)
-    )
+    doubtful = sections.select("key_hash", *columns).join(twice, on="key_hash", how="semi").select(columns)
+    repeated = repeated_keys(doubtful.collect(engine="streaming").lazy())
     repeated.write_parquet(folder / "repeated.parquet")
     copies, numbered = (repeated.filter(pl.col("new_key").is_null() == gone) for gone in (True, False))
     kept = sections
@@ -291,10 +290,12 @@ def _report(
         pl.len().alias("rows"),
         _HOSTING_NULL.mean().alias("null_rate"),
         *[pl.col(c).abs().max() for c in (*CAPACITY_COLUMNS, "voltage_kv")],
-    ).collect()
+    ).collect(engine="streaming")
     # a text that no rule knows is 'other'; the names of constraint columns are the config's, not the source's
     strange = (
-        kept.filter(pl.col("constraining_metric") == "other").select("constraining_metric_raw").collect()
+        kept.filter(pl.col("constraining_metric") == "other")
+        .select("constraining_metric_raw")
+        .collect(engine="streaming")
     )
     return SectionsReport(
         expected=int(layers["expected_count"].sum()),
@@ -329,7 +330,7 @@ def _distinct_keys(kept: pl.LazyFrame, numbered: pl.DataFrame, rows: int) -> int
             "resource", record_key=pl.coalesce("new_key", "record_key")
         )
         final = keys.with_columns(hash=_key_hash("record_key"))
-    distinct = int(final.select(pl.col("hash").n_unique()).collect().item())
+    distinct = final.select("hash").collect(engine="streaming").to_series().n_unique()
     if distinct == rows:
         return rows
     return int(final.select(pl.struct("resource", "record_key").n_unique()).collect().item())
@@ -344,7 +345,7 @@ def _duplicates(
         left = (
             sections.select("row", *feature)
             .join(copies.lazy().select(feature).unique(), on=feature, how="semi")
-            .collect()
+            .collect(engine="streaming")
             .join(copies, on="row", how="anti")
         )
         copies = copies.join(left, on=feature, how="anti").unique(feature, keep="first", maintain_order=True)
@@ -357,7 +358,7 @@ def _duplicates(
         reason=pl.lit("duplicate_feature"),
         detail=pl.concat_str(pl.lit("repeats another feature with the key "), "record_key"),
     )
-    return REJECTED_FEATURES.conform(found.drop("record_key").collect())
+    return REJECTED_FEATURES.conform(found.drop("record_key").collect(engine="streaming"))
 
 
 def _described(row: dict[str, Any]) -> LayerDescription:
