@@ -95,7 +95,7 @@ def generate(folder: Path, rows: int) -> None:
     told = {
         "layer": label,
         "source_url": "made up",
-        "expected_count": made,
+        "expected_count": made, "source_hash": "made up",
         "fields_json": json.dumps(fields),
     }
     lake.replace(SOURCE_LAYERS, PARTITION, SOURCE_LAYERS.conform(pl.DataFrame([{**PARTITION, **told}])))
