@@ -7,6 +7,7 @@ everything between raw_features and committed sections: all rows, uniqueness of 
 """
 
 import argparse
+import calendar
 import json
 import math
 import re
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,8 @@ def generate(folder: Path, rows: int) -> None:
     told = {
         "layer": label,
         "source_url": "made up",
-        "expected_count": made, "source_hash": "made up",
+        "expected_count": made,
+        "source_hash": "made up",
         "fields_json": json.dumps(fields),
     }
     lake.replace(SOURCE_LAYERS, PARTITION, SOURCE_LAYERS.conform(pl.DataFrame([{**PARTITION, **told}])))
@@ -103,7 +106,7 @@ def generate(folder: Path, rows: int) -> None:
 
 # --- the peer: one row at a time -------------------------------------------------------------------
 
-_MONTHS = {m: i for i, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTHS = {month.lower(): number for number, month in enumerate(calendar.month_abbr)}
 _NULLS = {"", "null", "<null>", "none", "na", "n/a", "nan", "unknown"}
 _RANGE = re.compile(r"^([0-9.]+) ?- ?([0-9.]+)$")
 _MONTH = re.compile(r"^([A-Za-z]{3})[a-z]* ([0-9]{4})$")
@@ -149,7 +152,7 @@ def _place(wkb: bytes | None) -> dict[str, Any]:
     centre, length = shape.centroid, 0.0
     for part in getattr(shape, "geoms", [shape]):
         points = list(part.coords)
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             middle = (math.radians(y0) + math.radians(y1)) / 2
             w2 = 1 - 0.00669437999014 * math.sin(middle) ** 2
             across = (math.radians(x1) - math.radians(x0) + math.pi) % (2 * math.pi) - math.pi
@@ -244,7 +247,8 @@ RUNS: dict[str, Callable[[Path, int], int]] = {
 
 def measure(name: str, folder: Path, sample: int) -> dict[str, float]:
     """Run one way in a process of its own; seconds and CPU without start-up, peak memory with it."""
-    command = [sys.executable, "-m", "benchmarks.normalize", "--run", name, "--folder", str(folder), "--sample", str(sample)]  # fmt: skip
+    options = ["--run", name, "--folder", str(folder), "--sample", str(sample)]
+    command = [sys.executable, "-m", "benchmarks.normalize", *options]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT_DIR)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -283,8 +287,8 @@ def main() -> None:
             got = measure(key, folder, given.sample)
             speed = got["rows"] / got["seconds"]
             peer = peer or speed
-            print(f"{title:34}{got['rows']:>10,.0f}{got['seconds']:>8.1f}{got['cpu']:>8.1f}{speed:>10,.0f}{got['mb']:>9,.0f}{speed / peer:>6.1f}x")  # fmt: skip
-
+            cost = f"{got['seconds']:>8.1f}{got['cpu']:>8.1f}{speed:>10,.0f}{got['mb']:>9,.0f}"
+            print(f"{title:34}{got['rows']:>10,.0f}{cost}{speed / peer:>6.1f}x")
 
 
 if __name__ == "__main__":
