@@ -239,6 +239,16 @@ async def object_ids(session: Session, info: LayerInfo, where: str) -> list[int]
     return await session.ask(query_url(info), {"where": where, "returnIdsOnly": "true"}, read)
 
 
+async def list_ids(session: Session, info: LayerInfo, where: str) -> list[int] | None:
+    """The server's distinct ids, ascending, or None where it cannot list them."""
+    try:
+        return sorted(set(await object_ids(session, info, where)))
+    except ArcGISError as error:
+        if error.kind in ("auth", "moved", "down", "blocked"):
+            raise
+        return None
+
+
 class _Ids(msgspec.Struct):
     objectIds: list[int | float | str] | None  # noqa: N815 (Esri's name)
 

@@ -1,16 +1,14 @@
 """Download a whole layer into a folder, resumable, and prove that nothing is missing.
 
-Belongs here: choosing a plan, resuming, the final reckoning against the server's count and ids. Does not
-belong here: single pieces (engine), what the rows mean (other packages).
+Belongs here: choosing a plan, resuming, the final judgement. Does not belong here: single pieces (engine),
+comparing with the server (reckoning), what the rows mean (other packages).
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,14 +17,17 @@ from hc_platform.arcgis.decode import page_decoder
 from hc_platform.arcgis.engine import Engine, UnfitPlan
 from hc_platform.arcgis.errors import ArcGISError, mask
 from hc_platform.arcgis.metadata import LayerInfo
+from hc_platform.arcgis.reckoning import Reckoning
 from hc_platform.arcgis.result import LayerPull, Plan
 from hc_platform.arcgis.store import Store
 from hc_platform.arcgis.transport import HttpOptions, Session, run_sync
 
 DEFAULT_PAGE = 2000  # rows; more only where asked for, since heavy pages are what servers fail on
-MISSING_SHOWN = 1000
 _DENSE = 0.7  # from this share of used ids on, windows as wide as a page can never hold more than a page
-_ROUNDS = 3  # how often the difference to the server is fetched while the server keeps changing
+# Without an edit date (every MapServer) nobody tells that all values were recalculated under the same ids. A
+# crash is retried within minutes or hours; studies are days apart. So windows begun earlier than this may be of
+# another study than today's, and are fetched anew.
+_UNDATED_LIFE = timedelta(hours=6)
 
 
 def pull_layer(
@@ -46,8 +47,9 @@ def pull_layer(
 
     The files have object_id (int64), attributes (the JSON text that the server sent) and geometry (WKB in
     `out_sr`). When `directory` holds windows of the same question (layer, where, fields, out_sr, time of
-    last edit) they are kept and only the rest is fetched; otherwise it is cleared. `page_size` is rows
-    per request, at most what the server allows. `progress` is called with rows on disk and rows expected.
+    last edit, or begun a few hours ago where the server tells none) they are kept and only the rest is
+    fetched; otherwise it is cleared. `page_size` is rows per request, at most what the server allows.
+    `progress` is called with rows on disk and rows expected.
     `stop_after` ends the download once so many rows are there (status `partial`), for samples.
 
     Raises ArcGISError where going on makes no sense (auth, blocked, moved, down, bad_request); what was
@@ -87,7 +89,8 @@ class _Pull:
         self.result = LayerPull(info, self.where, "oid_windows", datetime.now(UTC))
         count = await metadata.count_rows(session, info, {"where": self.where})
         self.result.count_before = count
-        self.store = Store(self.directory, self._fingerprint(count))
+        max_age = None if info.edited_at else _UNDATED_LIFE
+        self.store = Store(self.directory, self._fingerprint(count), max_age=max_age)
         self.result.resumed_rows = self.store.rows if self.store.plan in ("oid_windows", "object_ids") else 0
         await self._fetch()
         await self._finish()
@@ -198,7 +201,7 @@ class _Pull:
             order = self.info.object_id_field if not self.result.weak_identity else self._any_order()
             return plan.row_ranges(0, total, self.engine.page, order or "")
         if kind == "object_ids":
-            ids = await self._ids()
+            ids = await metadata.list_ids(self.session, self.info, self.where)
             if ids is None:
                 raise UnfitPlan("the server cannot list its ids")
             have = set(self.store.ids().to_list())
@@ -213,7 +216,7 @@ class _Pull:
         ids: list[int] | None = None
         span = bounds.greatest - bounds.least + 1 if bounds else 0
         if not bounds or count is None or span < count or count < _DENSE * span:
-            ids = await self._ids()
+            ids = await metadata.list_ids(self.session, self.info, self.where)
             if ids is None and (not bounds or count is None):
                 raise UnfitPlan("the server tells neither bounds nor ids")
             if ids is None and count and span < count:
@@ -244,15 +247,6 @@ class _Pull:
             )
         return pieces
 
-    async def _ids(self) -> list[int] | None:
-        """The server's distinct ids, ascending, or None where it cannot list them."""
-        try:
-            return sorted(set(await metadata.object_ids(self.session, self.info, self.where)))
-        except ArcGISError as error:
-            if error.kind in ("auth", "moved", "down", "blocked"):
-                raise
-            return None
-
     def _any_order(self) -> str:
         plain = ("String", "Integer", "Double", "Single", "Date", "GUID", "GlobalID", "BigInteger", "OID")
         return ",".join(
@@ -274,25 +268,36 @@ class _Pull:
     async def _finish(self) -> None:
         """Compare with the server, fetch what differs, and pass judgement."""
         result, engine = self.result, self.engine
-        counted = await self._count_after()
+        reckoning = Reckoning(
+            self.session,
+            self.info,
+            self.where,
+            self.store,
+            engine,
+            result,
+            lambda: self._engine(self.info.object_id_field),
+        )
+        counted = await reckoning.look()
         agree = False
-        adjusted = False
         if engine.stopped:
             engine.note(f"stopped after {self.store.rows} rows as asked")
         elif result.weak_identity:
             agree = counted is not None and self.store.rows == counted
             result.missing_count = max(0, (counted or 0) - self.store.rows)
             engine.note("the layer has no usable object id: rows were told apart by their content")
+            if self.info.edited_at is None:
+                engine.note("it tells no edit date either: a row replaced during the download goes unseen")
             if counted is None:
                 engine.note("the server does not count its rows, so nobody can tell whether all of them came")
         else:
-            agree, adjusted = await self._reconcile(counted)
-        edited = await metadata.edited_at(self.session, self.info)
+            agree = await reckoning.reconcile()
+            self._tell_resumed()
+        edited = reckoning.edited_at
         if agree:  # then what failed was empty, or came by another way
             engine.quarantined = [entry for entry in engine.quarantined if entry.get("kept")]
         if not agree:
             result.status = "partial"
-        elif adjusted or result.count_after != result.count_before or edited != self.info.edited_at:
+        elif reckoning.adjusted or result.count_after != result.count_before or edited != self.info.edited_at:
             result.status = "changed"
             engine.note("the layer was edited during the download")
         else:
@@ -307,68 +312,9 @@ class _Pull:
         result.requests, result.retries = counters.requests, counters.retries
         result.bytes_received, result.completed_at = counters.bytes_received, datetime.now(UTC)
 
-    async def _count_after(self) -> int | None:
-        self.result.count_after = await metadata.count_rows(self.session, self.info, {"where": self.where})
-        return self.result.count_after
-
-    async def _reconcile(self, counted: int | None) -> tuple[bool, bool]:
-        """Make the rows on disk the server's rows. Returns whether they are now, and whether anything was
-        changed.
-        """
-        result, adjusted = self.result, False
-        for _ in range(_ROUNDS):
-            have = self.store.ids()
-            if have.n_unique() < len(have) or not have.is_sorted():
-                merge.sort_and_unite(self.store)
-                have = self.store.ids()
-            if counted is not None and counted == len(have) and counted == result.count_before:
-                return True, adjusted
-            ids = await self._ids()
-            if ids is None:
-                result.missing_count = abs((counted or 0) - len(have))
-                self.engine.note(
-                    f"{len(have)} rows came, the server counts {counted} and cannot list its ids"
-                )
-                return counted == len(have), adjusted
-            if counted is None:
-                result.count_after = counted = len(ids)
-            there, ours = set(ids), set(have.to_list())
-            missing, gone = sorted(there - ours), ours - there
-            result.missing_count, result.missing_object_ids = len(missing), missing[:MISSING_SHOWN]
-            if not missing and not gone:
-                if counted != len(ids):
-                    self.engine.note(f"the server counts {counted} rows but lists {len(ids)} ids")
-                return counted == len(ids), adjusted
-            if gone:
-                adjusted = True
-                self.engine.note(
-                    f"{len(gone)} rows were deleted at the source during the download and left out"
-                )
-                merge.remove(self.store, gone)
-            known_bad = {entry.get("object_id") for entry in self.engine.quarantined if not entry.get("kept")}
-            wanted = [number for number in missing if number not in known_bad]
-            if wanted:
-                await self._fetch_missing(wanted)
-            elif missing:
-                return False, adjusted
-            counted = await self._count_after()
-        have = self.store.ids()
-        result.missing_count = max(0, (counted or 0) - len(have))
-        return counted == len(have) and not result.missing_object_ids, adjusted
-
-    async def _fetch_missing(self, ids: list[int]) -> None:
-        """Fetch rows by id into a folder of their own, then merge them into the files they belong to."""
-        aside = Store(self.directory / "missing", {"at": datetime.now(UTC).isoformat()})
-        engine = self._engine(self.info.object_id_field)
-        engine.store, engine.page, engine.cap, engine.progress = (
-            aside,
-            self.engine.page,
-            self.engine.cap,
-            None,
-        )
-        engine.quarantined = self.engine.quarantined
-        with suppress(UnfitPlan):  # then the ids stay missing, and the pull partial
-            await engine.run(plan.id_lists(ids, engine.page))
-        self.engine.note(f"{aside.rows} of {len(ids)} rows that the windows did not bring were fetched by id")
-        merge.merge(self.store, aside)
-        shutil.rmtree(aside.directory)
+    def _tell_resumed(self) -> None:
+        if self.result.resumed_rows and self.info.edited_at is None and self.store.started_at:
+            self.engine.note(
+                f"{self.result.resumed_rows} rows are of an attempt begun at {self.store.started_at:%Y-%m-%d %H:%M} "
+                "UTC; the server tells no edit date, so their values may be of then"
+            )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,18 @@ _NULLS = "null_tokens"
 
 
 class Store:
-    """The folder of one pull. Files of another question are cleared when it is opened."""
+    """The folder of one pull. Files of another question, or begun longer than `max_age` ago, are cleared
+    when it is opened.
 
-    def __init__(self, directory: Path, fingerprint: Mapping[str, Any]) -> None:
+    `started_at`: when the first of the files on disk was asked for, over all runs that wrote them.
+    """
+
+    def __init__(
+        self, directory: Path, fingerprint: Mapping[str, Any], *, max_age: timedelta | None = None
+    ) -> None:
         self.directory = directory
         self.plan: str | None = None
+        self.started_at: datetime | None = None
         self._fingerprint = dict(fingerprint)
         self._rows: dict[str, int] = {}
         self._nulls: dict[str, int] = {}
@@ -36,8 +44,10 @@ class Store:
         manifest: Any = {}
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes())
-        if isinstance(manifest, dict) and manifest.get("fingerprint") == self._fingerprint:
+        same = isinstance(manifest, dict) and manifest.get("fingerprint") == self._fingerprint
+        if same and _young(manifest.get("started_at"), max_age):
             self.plan = manifest.get("plan")
+            self.started_at = _instant(manifest.get("started_at"))
             for path in sorted(directory.glob("*.parquet")):
                 self._adopt(path)
         else:
@@ -51,9 +61,15 @@ class Store:
             path.unlink()  # not a whole file of ours: fetch its rows again
 
     def begin(self, plan: str) -> None:
-        """Say by which plan the files are written."""
+        """Say by which plan the files are written, and since when."""
         self.plan = plan
-        self._write(_MANIFEST, msgspec.json.encode({"fingerprint": self._fingerprint, "plan": plan}))
+        self.started_at = self.started_at or datetime.now(UTC)
+        manifest = {
+            "fingerprint": self._fingerprint,
+            "plan": plan,
+            "started_at": self.started_at.isoformat(),
+        }
+        self._write(_MANIFEST, msgspec.json.encode(manifest))
 
     def clear(self) -> None:
         """Remove every file of this folder that is ours."""
@@ -62,7 +78,7 @@ class Store:
         (self.directory / _MANIFEST).unlink(missing_ok=True)
         self._rows.clear()
         self._nulls.clear()
-        self.plan = None
+        self.plan = self.started_at = None
 
     def save(self, name: str, frame: pl.DataFrame, null_tokens: int) -> None:
         """Write a piece's rows, replacing what the piece had."""
@@ -116,3 +132,19 @@ class Store:
         temporary = self.directory / f"{name}.tmp"
         temporary.write_bytes(content)
         temporary.replace(self.directory / name)
+
+
+def _instant(text: Any) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return instant if instant.tzinfo else None
+
+
+def _young(started_at: Any, max_age: timedelta | None) -> bool:
+    """Whether it is at most so old; what has no date, or one in the future, is not."""
+    if max_age is None:
+        return True
+    instant = _instant(started_at)
+    return instant is not None and timedelta(0) <= datetime.now(UTC) - instant <= max_age

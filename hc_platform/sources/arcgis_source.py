@@ -109,9 +109,9 @@ def _translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: Layer
 
 def _what_is_missing(config: UtilityConfig, layer: LayerConfig, pull: "arcgis.LayerPull") -> str:
     sample = ", ".join(map(str, pull.missing_object_ids[:20]))
-    reasons = "; ".join(str(q) for q in pull.quarantined[:5])
+    reasons = "; ".join([*map(str, pull.quarantined[:5]), *pull.notes[-2:]])
     return (
         f"{config.utility_code}, layer {layer.label}: the pull is partial, {pull.rows} of {pull.count_after} features "
-        f"came, {pull.missing_count} are missing (object ids {sample or 'unknown'}). {reasons} Nothing was published; "
+        f"came, {pull.missing_count} are missing (object ids {sample or 'unknown'}). {reasons}. Nothing was published; "
         "run again to resume with the windows already on disk."
     )
