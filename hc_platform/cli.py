@@ -7,8 +7,7 @@ Exit codes: 0 done, 1 something failed (a message says what), 2 a mistake in wha
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,10 +15,11 @@ from typing import Annotated
 import typer
 
 from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, json_schema, load_catalog, load_config
-from hc_platform.lake.store import Lake, open_lake
-from hc_platform.pipeline.snapshots import raw_snapshots, snapshot_at
-from hc_platform.settings import PROJECT_DIR, Settings
-from hc_platform.terminal import err, out, print_table, progress_bars, say
+from hc_platform.ingesting import MistakeError, dry_run_of, execute, running
+from hc_platform.lake.store import open_lake
+from hc_platform.pipeline.snapshots import raw_snapshots
+from hc_platform.settings import PROJECT_DIR, Settings, secret
+from hc_platform.terminal import err, out, print_table, say
 
 app = typer.Typer(
     help="Hosting capacity of the US distribution grid, as tables.",
@@ -34,9 +34,9 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Data folder; default HC_DATA_DIR or ./data.")
 ]
 
-
-class MistakeError(Exception):
-    """Something asked for that cannot be; one sentence, exit code 2."""
+AcceptRowChange = Annotated[
+    bool, typer.Option(help="The rows may have moved by more than half: somebody has looked.")
+]
 
 
 def main() -> None:
@@ -73,6 +73,7 @@ def ingest(
     snapshot: Annotated[str | None, typer.Option(help="YYYY-MM; default the running one.")] = None,
     force: Annotated[bool, typer.Option(help="Download although nothing changed.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Fetch and normalize, write nothing.")] = False,
+    accept_row_change: AcceptRowChange = False,
     list_utilities: Annotated[bool, typer.Option(help="The same as `hc utilities`.")] = False,
     discover_: Annotated[bool, typer.Option("--discover", help="The same as `hc discover`.")] = False,
     data_dir: DataDir = None,
@@ -89,83 +90,15 @@ def ingest(
             discover(utility=code, url=None, data_dir=data_dir)
     elif dry_run:
         for code in codes:
-            _dry_run(settings, catalog, code)
+            dry_run_of(settings, catalog, code)
     else:
-        _execute(settings, catalog, _running(catalog, codes, snapshot), force=force)
-
-
-def _running(catalog: Catalog, codes: Iterable[str], snapshot: str | None = None) -> list[tuple[str, str]]:
-    """(code, snapshot) pairs: the snapshot asked for, else each utility's running one."""
-    now = datetime.now(UTC)
-    return [(code, snapshot or snapshot_at(now, catalog[code].cadence)) for code in codes]
-
-
-def _execute(
-    settings: Settings,
-    catalog: Catalog,
-    wanted: list[tuple[str, str]],
-    *,
-    force: bool = False,
-    rebuild: bool = False,
-) -> None:
-    """Run each pair's assets and then the national ones; exit 1 if any failed."""
-    from hc_platform.definitions import build_definitions
-    from hc_platform.orchestration.local_runs import local_instance, run_national, run_utility
-    from hc_platform.orchestration.platform import Platform
-
-    failed: list[str] = []
-    with progress_bars() as watch, local_instance(settings) as instance:
-        definitions = build_definitions(Platform(settings, catalog, watch=watch))
-        for code, snapshot in wanted:
-            outcome = run_utility(definitions, instance, code, snapshot, force=force, fetch=not rebuild)
-            told = outcome.told(code) if outcome.success else f"FAILED: {outcome.error}"
-            err.print(
-                f"{code} {snapshot}: {told}",
-                style=None if outcome.success else "red",
-                markup=False,
-                soft_wrap=True,
+        wanted = running(catalog, codes, snapshot)
+        past = [f"{code} {s}" for code, s in wanted if (code, s) not in running(catalog, codes)]
+        if force and past:
+            raise MistakeError(
+                f"--force downloads, and only the running snapshot can be: not {', '.join(past)}"
             )
-            failed += [] if outcome.success else [code]
-            for warning in outcome.warnings:
-                err.print(f"  look at {warning}", markup=False, soft_wrap=True)
-        national = run_national(definitions, instance)
-    if not national.success:
-        err.print(f"national tables: FAILED: {national.error}", style="red", markup=False, soft_wrap=True)
-    if failed or not national.success:
-        raise typer.Exit(1)
-
-
-def _dry_run(settings: Settings, catalog: Catalog, code: str) -> None:
-    from hc_platform.orchestration.platform import Platform
-    from hc_platform.pipeline.fetch import fetch
-    from hc_platform.pipeline.normalize import prepared_sections
-    from hc_platform.sources import source_for
-
-    config = catalog[code]
-    with tempfile.TemporaryDirectory(prefix="hc-dry-run-") as folder, progress_bars() as watch:
-        lake, platform = Lake(f"{folder}/lake"), Platform(settings, catalog)
-        now = platform.now()
-        snapshot = snapshot_at(now, config.cadence)
-        result = fetch(
-            config,
-            snapshot,
-            source=source_for(config, platform.source_options),
-            lake=lake,
-            staging=Path(folder) / "staging",
-            now=now,
-            progress=watch,
-        )
-        with prepared_sections(config, snapshot, lake, scratch=Path(folder)) as prepared:
-            report = prepared.report
-    out.print(
-        f"{code} {snapshot}: {result.status}, {result.fetched} features; nothing was written", markup=False
-    )
-    print_table("By layer", report.by_layer.columns, report.by_layer.iter_rows())
-    print_table("Fields", report.quality.columns, report.quality.iter_rows())
-    for check in report.checks(None):
-        out.print(f"{'ok ' if check.passed else 'BAD'} {check.name}: {check.message}", markup=False)
-    if not all(c.passed for c in report.checks(None) if c.blocking):
-        raise typer.Exit(1)
+        execute(settings, catalog, wanted, force=force, accept_row_change=accept_row_change)
 
 
 @app.command()
@@ -175,18 +108,28 @@ def discover(
     data_dir: DataDir = None,
 ) -> None:
     """List the layers and fields of a service, to write a config from."""
-    from hc_platform.arcgis import discover_layers
+    from hc_platform.arcgis import HttpOptions, discover_layers
 
     if (utility is None) == (url is None):
         raise MistakeError("give either --utility CODE or --url URL")
+    settings = _settings(data_dir)
+    http = HttpOptions(
+        timeout_s=settings.timeout_s, attempts=settings.attempts, headers={"User-Agent": settings.user_agent}
+    )
     urls = [url] if url else []
     if utility:
-        config = _known(load_catalog(_settings(data_dir).configs), utility)
+        config = _known(load_catalog(settings.configs), utility)
+        auth = config.auth
+        http = replace(
+            http,
+            headers={**http.headers, **config.headers},
+            token=(lambda: secret(auth.secret)) if auth else None,
+        )
         urls = list(
             dict.fromkeys(config.layer_service_url(layer) for layer in config.layers if layer.path is None)
         )
     for service in urls:
-        for layer in discover_layers(service):
+        for layer in discover_layers(service, http=http):
             title = f"{layer['id']}: {layer['name']} ({layer['geometry_type'] or 'table'})  {service}"
             fields = ((f["name"], f["type"], f.get("alias")) for f in layer.get("fields") or ())
             print_table(title, ("field", "type", "alias"), fields)
@@ -298,6 +241,7 @@ def export(
 def rebuild(
     utility: Annotated[str, typer.Option(help="A utility's code, several with commas, or 'all'.")],
     snapshot: Annotated[str, typer.Option(help="YYYY-MM, or 'all' that have raw rows.")] = "all",
+    accept_row_change: AcceptRowChange = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make sections and feeders anew from the raw rows in the lake, as after a config fix; fetches nothing."""
@@ -309,7 +253,8 @@ def rebuild(
     empty = [code for code, held in wanted.items() if not held]
     if empty and utility != "all":
         raise MistakeError(f"the lake has no raw rows of {', '.join(empty)}; run hc ingest first")
-    _execute(settings, catalog, [(code, s) for code, held in wanted.items() for s in held], rebuild=True)
+    pairs = [(code, s) for code, held in wanted.items() for s in held]
+    execute(settings, catalog, pairs, rebuild=True, accept_row_change=accept_row_change)
 
 
 @app.command()
@@ -328,7 +273,7 @@ def demo(
     """Ingest six synthetic utilities from a loopback server through the real path; needs no account and no network."""
     from hc_platform.demo.run import run_demo
 
-    run_demo(data_dir, scale, ingest=lambda s, c: _execute(s, c, _running(c, c)), table=print_table, say=say)
+    run_demo(data_dir, scale, ingest=lambda s, c: execute(s, c, running(c, c)), table=print_table, say=say)
 
 
 @app.command()
@@ -346,6 +291,7 @@ def ui(
         "HC_DATA_DIR": str(settings.data_dir.resolve()),
         "HC_CONFIG_DIR": str(settings.configs.resolve()),
         "HC_IMPORT_DIR": str(settings.imports),
+        "HC_LAKE_ROOT": settings.root,
     }
     os.chdir(home)  # in the project's folder Dagster warns of its dagster.yaml, of which the home has a copy
     command = [

@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     @cached_property
     def root(self) -> str:
         """The lake's root, absolute."""
-        return self.lake_root or str(self.data_dir.resolve() / "lake")
+        root = self.lake_root or str(self.data_dir / "lake")
+        return root if "://" in root else str(Path(root).resolve())
 
     @cached_property
     def warehouse_path(self) -> Path:

@@ -111,6 +111,11 @@ class Table:
         return pl.DataFrame(schema=self.schema)
 
 
+def sql_text(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def columns(*groups: Column | Iterable[Column]) -> tuple[Column, ...]:
     """Flatten columns and groups of columns that several tables share."""
     flat: list[Column] = []

@@ -59,6 +59,12 @@ def _ngrid_draw(rows: Rows) -> None:
     draw_constraints(rows, "hc", _NGRID_LIMITS)
 
 
+def _ngrid_feeder_draw(rows: Rows) -> None:
+    draw_range(rows, 10, null=0.02)
+    # a feeder's least and greatest are those of its sections, whose draws reach both ends of the study
+    rows.values["lo"], rows.values["hi"] = np.zeros(rows.count), np.full(rows.count, 10.0)
+
+
 _NGRID_NODAL = LayerShape(
     2,
     "Primary Nodal",
@@ -87,7 +93,7 @@ _NGRID_FEEDERS = LayerShape(
         Field("nyiso_load_zone", "String", w.words("A", "C", "F")),
         Field("hca_refresh_date", "String", w.constant("2022/10/01 00:00:00+00")),
     ),
-    lambda rows: draw_range(rows, 10, null=0.02),
+    _ngrid_feeder_draw,
     {"generation": {"hosting_capacity_min_mw": "lo", "hosting_capacity_max_mw": "hi"}},
 )
 

@@ -4,6 +4,7 @@ What belongs here: setting the stage and showing the result. What does not: inge
 """
 
 import json
+import os
 import sys
 import urllib.request
 from collections import Counter
@@ -57,7 +58,16 @@ def run_demo(
     with serve({c: its for c, its in layers.items() if its}) as url:
         catalog = local_catalog(shipped, url)
         _write_configs(catalog, data_dir / "utility_configs")
-        settings = Settings(data_dir=data_dir, min_interval_s=0.0, in_flight=4)
+        # said outright, whatever the environment says: this must reach no real lake and no real instance
+        settings = Settings(
+            data_dir=data_dir,
+            lake_root=None,
+            config_dir=None,
+            import_dir=None,
+            min_interval_s=0.0,
+            in_flight=4,
+        )
+        os.environ.pop("DAGSTER_HOME", None)
         say(f"synthetic ArcGIS server on {url}: {len(catalog)} utilities, a few broken pages on purpose")
         ingest(settings, catalog)
         with urllib.request.urlopen(f"{url}/_demo/stats") as answer:  # noqa: S310 - our own loopback server

@@ -94,13 +94,29 @@ def values_readable(quality: pl.DataFrame) -> Check:
     )
 
 
-def row_count_stable(now: int, before: int | None) -> Check:
-    """The count moved by no more than half since the last snapshot."""
-    if not before:
-        return Check("row_count_is_stable", True, True, f"{now} rows; no earlier snapshot to compare with")
-    change = (now - before) / before
-    message = f"{now} rows, {before} in the last snapshot ({change:+.1%})"
-    return Check("row_count_is_stable", abs(change) <= MAX_ROW_CHANGE, True, message, {"change": change})
+def row_count_stable(now: dict[str, int], before: dict[str, int] | None, *, accepted: bool = False) -> Check:
+    """No layer's count moved by more than half since the last snapshot. `now`, `before`: layer -> rows.
+
+    A layer that only one of the two has is no change of rows. `accepted`: a person has looked and said yes.
+    """
+    total = sum(now.values())
+    shared = sorted(layer for layer in now if (before or {}).get(layer))
+    if not before or not shared:
+        return Check("row_count_is_stable", True, True, f"{total} rows; no earlier snapshot to compare with")
+    change = {layer: (now[layer] - before[layer]) / before[layer] for layer in shared}
+    moved = [layer for layer in shared if abs(change[layer]) > MAX_ROW_CHANGE]
+    told = "; ".join(
+        f"{layer}: {now[layer]} rows, {before[layer]} before ({change[layer]:+.1%})" for layer in shared
+    )
+    if moved:
+        told += ". Accepted by hand" if accepted else ". If that is right, run with --accept-row-change"
+    return Check(
+        "row_count_is_stable",
+        accepted or not moved,
+        True,
+        told,
+        {"accepted by hand": bool(moved and accepted)},
+    )
 
 
 def null_rate_stable(now: float, before: float | None) -> Check:

@@ -16,21 +16,26 @@ _GROUP = ("utility_code", "resource", "snapshot")
 def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
     """SUMMARIES rows for every (utility, resource, snapshot) in RECORDS rows.
 
-    A total is NULL where no record of the group has the value: nothing published is not zero MW.
+    A total is NULL where no record of the group has the value: nothing published is not zero MW. Sections whose
+    feeder is not known are counted and stand in no sum: those of one feeder share its capacity.
     """
+    whole = pl.col("grain") != "section"
 
     def total(column: str) -> pl.Expr:
-        return pl.when(pl.col(column).count() > 0).then(pl.col(column).sum())
+        known = pl.col(column).filter(whole)
+        return pl.when(known.count() > 0).then(known.sum())
 
     totals = (
         records.group_by(_GROUP)
         .agg(
-            total_feeders=pl.len().cast(pl.Int64),
+            total_feeders=(pl.col("grain") == "feeder").sum().cast(pl.Int64),
+            total_records=pl.len().cast(pl.Int64),
+            unassigned_sections=(~whole).sum().cast(pl.Int64),
             total_hosting_capacity_mw=total("hosting_capacity_mw"),
             total_installed_dg_mw=total("installed_dg_mw"),
             total_queued_dg_mw=total("queued_dg_mw"),
             total_remaining_capacity_mw=total("remaining_capacity_mw"),
-            constrained_feeders_count=(pl.col("hosting_capacity_mw") <= 0).sum().cast(pl.Int64),
+            constrained_feeders_count=(whole & (pl.col("hosting_capacity_mw") <= 0)).sum().cast(pl.Int64),
             null_capacity_count=pl.col("hosting_capacity_mw").is_null().sum().cast(pl.Int64),
             censored_count=(pl.col("censored") != "none").sum().cast(pl.Int64),
         )

@@ -261,11 +261,24 @@ SUMMARIES = Table(
         _UTILITY,
         _RESOURCE,
         _SNAPSHOT,
-        Column("total_feeders", "int", "Rows of hosting_capacity_records."),
-        Column("total_hosting_capacity_mw", "float", "Sum over records that have a value.", "MW"),
-        Column("total_installed_dg_mw", "float", "Sum over records that have a value.", "MW"),
-        Column("total_queued_dg_mw", "float", "Sum over records that have a value.", "MW"),
-        Column("total_remaining_capacity_mw", "float", "Sum over records that have a value.", "MW"),
+        Column("total_feeders", "int", "Records of grain feeder."),
+        Column(
+            "total_records", "int", "All records: feeders, tiles, points, classes and unassigned sections."
+        ),
+        Column(
+            "unassigned_sections",
+            "int",
+            "Records of grain section: their feeder is not known. They stand in no sum, for sections of one feeder "
+            "share its capacity.",
+        ),
+        Column(
+            "total_hosting_capacity_mw", "float", "Sum over records with a value, but for sections.", "MW"
+        ),
+        Column("total_installed_dg_mw", "float", "Sum over records with a value, but for sections.", "MW"),
+        Column("total_queued_dg_mw", "float", "Sum over records with a value, but for sections.", "MW"),
+        Column(
+            "total_remaining_capacity_mw", "float", "Sum over records with a value, but for sections.", "MW"
+        ),
         Column("constrained_feeders_count", "int", "Records whose hosting capacity is zero or less."),
         Column("constraint_breakdown", "json", "Records per constraining_metric."),
         Column("null_capacity_count", "int", "Records without a hosting capacity value."),
@@ -355,8 +368,12 @@ INGESTION_RUNS = Table(
         Column("status", "text", "running, complete, changed, unchanged, failed or interrupted."),
         Column("expected_count", "int", "Features the server counted, all layers."),
         Column("records_fetched", "int", "Features received."),
-        Column("records_written", "int", "Features accepted into sections, as the snapshot now stands."),
-        Column("rejected", "int", "Features in rejected_features, as the snapshot now stands."),
+        Column(
+            "records_written",
+            "int",
+            "Of its features, those accepted into sections; NULL if they never were normalized.",
+        ),
+        Column("rejected", "int", "Of its features, those rejected."),
         Column("bytes", "int", "Bytes received."),
         Column("source_url", "text", "Where it was read."),
         Column("source_edited_at", "timestamp", "The newest edit date of its layers, UTC."),

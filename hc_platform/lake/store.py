@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -87,7 +87,7 @@ class Lake:
         frame = pl.scan_delta(delta)
         for column, value in partition.items():
             frame = frame.filter(pl.col(column) == value)
-        return frame.select(table.names)
+        return frame.select(_column(table, name, frame.collect_schema()) for name in table.names)
 
     def batches(self, table: Table, rows: int, **partition: str) -> Iterator[pl.DataFrame]:
         """One partition's rows in frames of at most `rows` rows, so that a large one is never held whole."""
@@ -99,9 +99,8 @@ class Lake:
                 for batch in file.iter_batches(batch_size=rows):
                     frame = pl.from_arrow(batch)
                     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a batch of columns is a frame
-                    yield frame.with_columns(pl.lit(v).alias(k) for k, v in partition.items()).select(
-                        table.names
-                    )
+                    whole = frame.with_columns(pl.lit(v).alias(k) for k, v in partition.items())
+                    yield whole.select(_column(table, name, whole.schema) for name in table.names)
 
     def replace(
         self,
@@ -180,8 +179,13 @@ class Lake:
         return counted
 
     def _ensure(self, table: Table) -> None:
-        """Create the table if it is not there; several processes may do so at once."""
-        if self.open(table) is not None:
+        """Create the table if it is not there, and the columns that it lacks; several processes may do so at once."""
+        delta = self.open(table)
+        if delta is not None:
+            there = {f.name for f in delta.schema().fields}
+            missing = [f for f in Schema.from_arrow(_arrow_schema(table)).fields if f.name not in there]
+            if missing:
+                _commit_retry(delta.alter.add_columns)(missing)
             return
         if self.is_local:
             Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
@@ -212,6 +216,11 @@ def open_lake(root: str) -> Lake:
     if options.get("aws_endpoint_url", "").startswith("http://"):
         options["aws_allow_http"] = "true"
     return Lake(root, options)
+
+
+def _column(table: Table, name: str, there: Mapping[str, object]) -> pl.Expr:
+    """A column of the table; NULL in files that are older than the column."""
+    return pl.col(name) if name in there else pl.lit(None, table.schema[name]).alias(name)
 
 
 def _literal(value: str) -> str:

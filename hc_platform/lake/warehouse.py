@@ -29,7 +29,7 @@ from hc_platform.hosting_capacity.tables import (
 )
 from hc_platform.lake.store import Lake, open_lake
 from hc_platform.settings import Settings
-from hc_platform.tables import SQL_TYPES, Table
+from hc_platform.tables import SQL_TYPES, Table, sql_text
 
 AS_TABLES: Final = (UTILITIES, RECORDS, SUMMARIES, INGESTION_RUNS, SOURCE_LAYERS)
 AS_VIEWS: Final = (SECTIONS, RAW_FEATURES, REJECTED_FEATURES)
@@ -127,14 +127,16 @@ def _create(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, kin
 
 def _select(table: Table, files: list[str]) -> str:
     """SQL that reads the table's current files, or no rows of the right types."""
+    none = ", ".join(f'CAST(NULL AS {SQL_TYPES[c.type]}) AS "{c.name}"' for c in table.columns)
     if not files:
-        columns = ", ".join(f'CAST(NULL AS {SQL_TYPES[c.type]}) AS "{c.name}"' for c in table.columns)
-        return f"SELECT {columns} WHERE false"
-    listed = ", ".join(_quoted(f) for f in files)
+        return f"SELECT {none} WHERE false"
+    listed = ", ".join(sql_text(f) for f in files)
     columns = ", ".join(f'CAST("{c.name}" AS {SQL_TYPES[c.type]}) AS "{c.name}"' for c in table.columns)
     # without autocast off, the folder names "0022" and "2026-11" would become a number and a date
     options = "hive_partitioning = true, hive_types_autocast = false, union_by_name = true"
-    return f"SELECT {columns} FROM read_parquet([{listed}], {options})"  # noqa: S608 - paths quoted above
+    rows = f"SELECT * FROM read_parquet([{listed}], {options})"  # noqa: S608 - paths quoted above
+    # the empty half gives columns that are newer than every file
+    return f"SELECT {columns} FROM ({rows} UNION ALL BY NAME SELECT {none} WHERE false)"  # noqa: S608
 
 
 def _latest_views(connection: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
@@ -160,17 +162,17 @@ def _latest_views(connection: duckdb.DuckDBPyConnection, lake: Lake | None) -> N
 
 
 def _condition(table: Table, code: str, resource: str, snapshot: str) -> str:
-    condition = f"utility_code = {_quoted(code)} AND snapshot = {_quoted(snapshot)}"
+    condition = f"utility_code = {sql_text(code)} AND snapshot = {sql_text(snapshot)}"
     has_resource = any(c.name == "resource" for c in table.columns)
-    return f"{condition} AND resource = {_quoted(resource)}" if has_resource else condition
+    return f"{condition} AND resource = {sql_text(resource)}" if has_resource else condition
 
 
 def _comment(
     connection: duckdb.DuckDBPyConnection, table: Table, name: str, kind: str, prefix: str = ""
 ) -> None:
-    connection.execute(f'COMMENT ON {kind} "{name}" IS {_quoted(prefix + table.meaning)}')
+    connection.execute(f'COMMENT ON {kind} "{name}" IS {sql_text(prefix + table.meaning)}')
     for column in table.columns:
-        connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {_quoted(column.comment)}')
+        connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {sql_text(column.comment)}')
 
 
 def _remember(connection: duckdb.DuckDBPyConnection, lake: Lake, versions: dict[str, int]) -> None:
@@ -211,7 +213,3 @@ def _reach(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         )
     )
     connection.register_filesystem(wrapped)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

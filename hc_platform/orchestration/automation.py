@@ -3,19 +3,21 @@
 What belongs here: schedules, sensors and the upkeep job. What does not: what the runs do.
 """
 
-import json
-from datetime import timedelta
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from hc_platform.catalog.fields import Cadence
-from hc_platform.hosting_capacity.tables import LAKE_TABLES
+from hc_platform.hosting_capacity.tables import LAKE_TABLES, SOURCE_LAYERS
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.utility_assets import RAW, asset_keys
 from hc_platform.pipeline.snapshots import snapshot_at
-from hc_platform.sources import SourceError, source_for
+from hc_platform.sources import source_for
 
 _SCHEDULES: dict[Cadence, str] = {
     "monthly": "0 6 3 * *",
@@ -23,6 +25,8 @@ _SCHEDULES: dict[Cadence, str] = {
     "annual": "0 6 7 1 *",
 }
 _CHECKED_PER_TICK = 8
+_ASK_SECONDS = 5.0
+_TICK_SECONDS = 40.0  # Dagster ends a tick at 60
 AssetJob = Any  # what define_asset_job gives has no public name
 
 
@@ -81,52 +85,57 @@ def run_request(code: str, snapshot: str, cause: str, run_key: str | None = None
 
 
 def upstream_edits(platform: Platform) -> dg.SensorDefinition:
-    """A sensor that asks a few utilities a tick for their edit date and requests those that moved."""
+    """A sensor that asks a few utilities a tick for their edit date and requests those newer than the lake."""
     codes = [c.utility_code for c in platform.catalog.values() if c.fetchable]
 
     @dg.sensor(
         asset_selection=dg.AssetSelection.assets(*[key for code in codes for key in asset_keys(code)]),
         minimum_interval_seconds=900,
-        description="Requests a utility whose source was edited since it was last seen.",
+        description="Requests a utility whose source was edited since it was last ingested.",
     )
-    def upstream_edit_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        seen: dict[str, str] = json.loads(context.cursor or "{}")
-        start = int(seen.get("_next", 0)) % max(len(codes), 1)
-        turn = (codes + codes)[start : start + min(_CHECKED_PER_TICK, len(codes))]
-        requests, failed = [], []
-        for code in turn:
+    def upstream_edit_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        start = int(context.cursor or 0) % max(len(codes), 1)
+        deadline = time.monotonic() + _TICK_SECONDS
+        requests, failed, asked = [], [], []
+        for code in (codes[start:] + codes[:start])[:_CHECKED_PER_TICK]:
+            if time.monotonic() > deadline:
+                break  # the next tick goes on here: one that hangs must not hold up the others
+            asked.append(code)
             try:
-                edited = _edited_at(platform, code)
-            except SourceError as error:
-                failed.append(str(error))
+                edited, held = _edited_at(platform, code), _held_edit(platform, code)
+            except Exception as error:  # one utility's trouble, whatever it is, is not the others'
+                failed.append(code)
+                context.log.warning(f"{code}: {error}")
                 continue
-            if edited and edited != seen.get(code):
-                if code in seen:
-                    snapshot = snapshot_at(platform.now(), platform.catalog[code].cadence)
-                    requests.append(run_request(code, snapshot, "upstream-edit", f"{code}:{edited}"))
-                seen[code] = edited
-        seen["_next"] = str((start + len(turn)) % max(len(codes), 1))
-        for message in failed:
-            context.log.warning(message)
-        told = f"asked {', '.join(turn)}: nothing was edited" + (
-            f"; {len(failed)} did not answer" if failed else ""
-        )
+            if edited and held and edited > held:
+                today = platform.now()
+                snapshot = snapshot_at(today, platform.catalog[code].cadence)
+                # once a day at most, until the lake has caught up: a run that failed is asked for again
+                key = f"{code}:{edited.isoformat()}:{today:%Y-%m-%d}"
+                requests.append(run_request(code, snapshot, "upstream-edit", key))
+        told = f"asked {', '.join(asked)}: nothing is newer than the lake"
+        told += f"; no answer from {', '.join(failed)}" if failed else ""
         return dg.SensorResult(
             run_requests=requests,
-            cursor=json.dumps(seen),
+            cursor=str((start + len(asked)) % max(len(codes), 1)),
             skip_reason=None if requests else dg.SkipReason(told),
         )
 
     return upstream_edit_sensor
 
 
-def _edited_at(platform: Platform, code: str) -> str | None:
-    """The newest edit date of a utility's layers; None where its source tells none."""
+def _edited_at(platform: Platform, code: str) -> datetime | None:
+    """The newest edit date of a utility's layers; None where its source tells none. Asked once, briefly."""
     config = platform.catalog[code]
-    source = source_for(config, platform.source_options)
-    dates = [source.describe(config, layer).edited_at for layer in config.layers]
-    known = [d for d in dates if d is not None]
-    return max(known).isoformat() if known else None
+    source = source_for(config, replace(platform.source_options, timeout_s=_ASK_SECONDS, attempts=1))
+    dates = [source.edited_at(config, layer) for layer in config.layers]
+    return max((d for d in dates if d is not None), default=None)
+
+
+def _held_edit(platform: Platform, code: str) -> datetime | None:
+    """The newest edit date that the lake has of a utility; None before its first ingestion."""
+    held = platform.lake.scan(SOURCE_LAYERS, utility_code=code)
+    return held.select(pl.col("source_edited_at").max()).collect().item()  # type: ignore[no-any-return]
 
 
 def _refresh_after_failure(national: AssetJob) -> dg.SensorDefinition:

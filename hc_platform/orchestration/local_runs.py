@@ -95,9 +95,12 @@ def run_utility(
     *,
     force: bool = False,
     fetch: bool = True,
+    accept_row_change: bool = False,
 ) -> RunOutcome:
     """One run of a utility's assets for one snapshot; without `fetch`, only of those after raw_features."""
-    ops = {f"{RAW}__{code}": {"config": {"force": force}}} if fetch else {}
+    ops = {f"{SECTION}__{code}": {"config": {"accept_row_change": accept_row_change}}}
+    if fetch:
+        ops[f"{RAW}__{code}"] = {"config": {"force": force}}
     keys = asset_keys(code) if fetch else asset_keys(code)[1:]
     return _run(
         definitions,

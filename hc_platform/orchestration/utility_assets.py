@@ -26,7 +26,7 @@ from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.feeders import prepare_records
 from hc_platform.pipeline.fetch import Fetched, fetch
-from hc_platform.pipeline.normalize import held_by, normalized_with, prepared_sections, previous_sections
+from hc_platform.pipeline.normalize import held_by, is_normalized, prepared_sections, previous_sections
 from hc_platform.sources import ContractError, SourceError, source_for
 from hc_platform.sources.base import Progress
 
@@ -40,6 +40,13 @@ class FetchOptions(dg.Config):
 
     force: bool = False
     """Download although the source says that it has not changed."""
+
+
+class SectionOptions(dg.Config):
+    """Options of a run of sections."""
+
+    accept_row_change: bool = False
+    """A person has looked: the row count may have moved by more than half."""
 
 
 def asset_keys(code: str) -> list[dg.AssetKey]:
@@ -144,11 +151,11 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
         ],
         metadata={"dagster/column_schema": column_schema(SECTIONS)},
     )
-    def sections(context: dg.AssetExecutionContext) -> Events:
+    def sections(context: dg.AssetExecutionContext, config: SectionOptions) -> Events:
         snapshot = context.partition_key
         with plain_failures():
             held = held_by(platform.lake, code, snapshot)
-        if held != snapshot and normalized_with(platform.lake, code, held) == utility.fingerprint:
+        if held != snapshot and is_normalized(utility, held, platform.lake):
             yield from _unchanged(key, held)
             return
         # a config that changed since makes the rows that stand for this snapshot anew, where they stand
@@ -163,7 +170,8 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
             ) as prepared,
         ):
             report = prepared.report
-            checks = report.checks(previous_sections(platform.lake, code, held))
+            before = previous_sections(platform.lake, code, held)
+            checks = report.checks(before, accept_row_change=config.accept_row_change)
             yield from (check_result(c, key) for c in checks)
             refuse_if_blocked(checks)
             prepared.commit(platform.lake, context.run.run_id)

@@ -124,7 +124,7 @@ def _fetch_now(
         pulled.append(_Pulled(layer, found, pull, verified))
     if not force and _same_content(pulled, before):
         _sweep(staging / code)
-        return _unchanged(config, snapshot, lake, before, run_id)
+        return _unchanged(config, snapshot, lake, _touched(lake, before, pulled, run_id), run_id)
 
     layers = SOURCE_LAYERS.conform(
         pl.DataFrame([_layer_row(code, snapshot, p) for p in pulled], infer_schema_length=None)
@@ -139,7 +139,7 @@ def _fetch_now(
     lake.replace(SOURCE_LAYERS, partition, layers, run_id=run_id)
     _sweep(staging / code)
     status: Status = "changed" if any(p.pull.status == "changed" for p in pulled) else "complete"
-    return Fetched(status, snapshot, layers, source_hash=_hash_of(layers))
+    return Fetched(status, snapshot, layers, source_hash=hash_of(layers))
 
 
 def _not_edited(described: list[tuple[LayerConfig, LayerDescription]], before: pl.DataFrame) -> bool:
@@ -159,18 +159,31 @@ def _same_content(pulled: list[_Pulled], before: pl.DataFrame) -> bool:
     return {p.layer.label: (p.verified.source_hash, p.found.url) for p in pulled} == known
 
 
+def _touched(lake: Lake, before: pl.DataFrame, pulled: list[_Pulled], run_id: str | None) -> pl.DataFrame:
+    """The held pull's rows with the edit dates as they are now, so that the next run need not download to compare."""
+    dates = {p.layer.label: p.found.edited_at for p in pulled}
+    touched = before.with_columns(
+        source_edited_at=pl.col("layer").replace_strict(dates, return_dtype=pl.Datetime("us", "UTC"))
+    )
+    if touched.equals(before):
+        return before
+    partition = {c: str(before[c][0]) for c in ("utility_code", "snapshot")}
+    lake.replace(SOURCE_LAYERS, partition, touched, run_id=run_id)
+    return touched
+
+
 def _unchanged(
     config: UtilityConfig, snapshot: str, lake: Lake, before: pl.DataFrame, run_id: str | None
 ) -> Fetched:
     same_as = str(before["snapshot"][0])
     if same_as == snapshot:  # this very snapshot stands already
-        return Fetched("unchanged", snapshot, before, same_as, _hash_of(before))
+        return Fetched("unchanged", snapshot, before, same_as, hash_of(before))
     layers = before.with_columns(
         snapshot=pl.lit(snapshot), status=pl.lit("unchanged"), same_as_snapshot=pl.lit(same_as)
     )
     partition = {"utility_code": config.utility_code, "snapshot": snapshot}
     lake.replace(SOURCE_LAYERS, partition, layers, run_id=run_id)
-    return Fetched("unchanged", snapshot, layers, same_as, _hash_of(layers))
+    return Fetched("unchanged", snapshot, layers, same_as, hash_of(layers))
 
 
 def _layer_row(code: str, snapshot: str, pulled: _Pulled) -> dict[str, Any]:
@@ -199,8 +212,11 @@ def _layer_row(code: str, snapshot: str, pulled: _Pulled) -> dict[str, Any]:
     }
 
 
-def _hash_of(layers: pl.DataFrame) -> str:
-    return hashlib.blake2b("".join(layers.sort("layer")["source_hash"]).encode(), digest_size=16).hexdigest()
+def hash_of(layers: pl.DataFrame) -> str:
+    """One hash over the content of all layers of a snapshot (SOURCE_LAYERS rows)."""
+    return hashlib.blake2b(
+        "".join(layers.sort("layer")["source_hash"].fill_null("")).encode(), digest_size=16
+    ).hexdigest()
 
 
 def _slug(label: str) -> str:

@@ -68,7 +68,8 @@ def fold_runs(events: pl.DataFrame) -> pl.DataFrame:
     """
     log = events.sort("at")
     normalized = log.filter(pl.col("status") == "normalized")
-    counts = normalized.group_by("utility_code", "snapshot").agg(pl.last("records_written", "rejected"))
+    of = ["utility_code", "snapshot", "source_hash"]
+    counts = normalized.group_by(of).agg(pl.last("records_written", "rejected"))
     events = log.filter(pl.col("status") != "normalized")
     last = pl.col("status") != "running"
     runs = (
@@ -100,12 +101,9 @@ def fold_runs(events: pl.DataFrame) -> pl.DataFrame:
         .drop("newest")
     )
     moved = pl.col("status").is_in(["complete", "changed"])
-    newest_of_partition = pl.col("started_at") == pl.col("started_at").filter(moved).max().over(
-        "utility_code", "snapshot"
-    )
-    runs = runs.join(counts, on=["utility_code", "snapshot"], how="left").with_columns(
-        # rows written are those that stand; an attempt that was replaced since no longer has any
-        pl.when(moved & newest_of_partition).then(pl.col("records_written", "rejected"))
+    # an attempt's rows are told apart by their content: what came of them stands beside it, whatever came later
+    runs = runs.join(counts, on=of, how="left").with_columns(
+        pl.when(moved).then(pl.col("records_written", "rejected"))
     )
     return INGESTION_RUNS.conform(runs)
 

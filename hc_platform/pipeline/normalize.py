@@ -26,9 +26,10 @@ from hc_platform.hosting_capacity.sections import normalize
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import unknown_constraints
 from hc_platform.lake.store import Lake
-from hc_platform.pipeline.fetch import log_event
+from hc_platform.pipeline.fetch import hash_of, log_event
 from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
 from hc_platform.sources.base import LayerDescription, match_fields
+from hc_platform.tables import sql_text
 
 BATCH_ROWS = 50_000
 _HOSTING_NULL = pl.all_horizontal(
@@ -66,14 +67,15 @@ class SectionsReport:
     unknown: pl.DataFrame
     skipped_layers: list[str]
 
-    def checks(self, before: "PreviousSections | None") -> list[Check]:
+    def checks(self, before: "PreviousSections | None", *, accept_row_change: bool = False) -> list[Check]:
         """All checks of checks.SECTION_CHECKS, in their order."""
+        rows = dict(self.by_layer.select("layer", "accepted").iter_rows())
         return [
             checks.accounted_for(self.expected, self.fetched, self.accepted, self.rejected),
             checks.keys_unique(self.rows, self.distinct_keys, self.collisions),
             checks.units_plausible(self.greatest),
             checks.values_readable(self.quality),
-            checks.row_count_stable(self.rows, before.rows if before else None),
+            checks.row_count_stable(rows, before.rows if before else None, accepted=accept_row_change),
             checks.null_rate_stable(self.null_rate, before.null_rate if before else None),
             checks.constraints_known(self.unknown),
         ]
@@ -81,9 +83,9 @@ class SectionsReport:
 
 @dataclass(frozen=True)
 class PreviousSections:
-    """The last snapshot's sections, to compare with."""
+    """The last snapshot's sections, to compare with. `rows`: layer -> accepted features."""
 
-    rows: int
+    rows: dict[str, int]
     null_rate: float
 
 
@@ -96,6 +98,7 @@ class PreparedSections:
     folder: Path
     memory: str
     config_hash: str
+    source_hash: str
 
     def commit(self, lake: Lake, run_id: str | None = None) -> None:
         """Replace the partition of both tables. Rejects first: sections never stand without theirs."""
@@ -115,20 +118,22 @@ class PreparedSections:
             records_written=self.report.accepted,
             rejected=self.report.rejected,
             config_hash=self.config_hash,
+            source_hash=self.source_hash,
         )
 
     def _stream(self) -> Iterator[pl.DataFrame]:
         """Sections along the Hilbert curve, sorted by DuckDB within its memory limit."""
         columns = ", ".join(f's."{c}"' for c in SECTIONS.schema if c != "record_key")
+        parts = ", ".join(sql_text(str(part)) for part in sorted(self.folder.glob("part-*.parquet")))
+        repeated = sql_text(str(self.folder / "repeated.parquet"))
         with duckdb.connect(str(self.folder / "sort.duckdb")) as connection:
             connection.execute(f"SET memory_limit = '{self.memory}'")
             connection.execute("SET threads = 2")
             result = connection.sql(
                 f"""
                 SELECT {columns}, coalesce(r.new_key, s.record_key) AS record_key
-                FROM read_parquet('{self.folder}/part-*.parquet', hive_partitioning = false) s
-                LEFT JOIN read_parquet('{self.folder}/repeated.parquet') r
-                  ON s.row = r.row
+                FROM read_parquet([{parts}], hive_partitioning = false) s
+                LEFT JOIN read_parquet({repeated}) r ON s.row = r.row
                 WHERE r.row IS NULL OR r.new_key IS NOT NULL
                 ORDER BY s.hilbert, s.feature_key, s.resource, record_key
                 """  # noqa: S608 - a folder of ours and column names of ours
@@ -151,16 +156,17 @@ def held_by(lake: Lake, code: str, snapshot: str) -> str:
     return layers["same_as_snapshot"].drop_nulls().first() or snapshot  # type: ignore[return-value]
 
 
-def normalized_with(lake: Lake, code: str, snapshot: str) -> str | None:
-    """The fingerprint of the config that the snapshot's sections were made with; None if there are none."""
+def is_normalized(config: UtilityConfig, snapshot: str, lake: Lake) -> bool:
+    """Whether the snapshot's sections were made from the raw rows that stand now, with the config as it is now."""
     events = (
-        lake.scan(INGESTION_EVENTS, utility_code=code)
+        lake.scan(INGESTION_EVENTS, utility_code=config.utility_code)
         .filter((pl.col("status") == "normalized") & (pl.col("snapshot") == snapshot))
         .sort("at")
-        .select("config_hash")
+        .select("config_hash", "source_hash")
         .collect()
     )
-    return events["config_hash"].to_list()[-1] if events.height else None
+    now = (config.fingerprint, hash_of(layers_of(lake, config.utility_code, snapshot)))
+    return events.height > 0 and events.row(-1) == now
 
 
 def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections | None:
@@ -173,8 +179,9 @@ def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections 
     if not earlier:
         return None
     scan = lake.scan(SECTIONS, utility_code=code, snapshot=earlier[-1])
-    rows, rate = scan.select(pl.len(), _HOSTING_NULL.mean()).collect().row(0)
-    return PreviousSections(rows, rate or 0.0)
+    counts = scan.group_by("layer").agg(pl.col("feature_key").n_unique()).collect(engine="streaming")
+    rate = scan.select(_HOSTING_NULL.mean()).collect().item()
+    return PreviousSections(dict(counts.iter_rows()), rate or 0.0)
 
 
 @contextmanager
@@ -193,7 +200,7 @@ def prepared_sections(
         folder = Path(name)
         report = _write_parts(config, snapshot, lake, layers, folder)
         partition = {"utility_code": code, "snapshot": snapshot}
-        yield PreparedSections(report, partition, folder, memory, config.fingerprint)
+        yield PreparedSections(report, partition, folder, memory, config.fingerprint, hash_of(layers))
 
 
 def _write_parts(

@@ -33,6 +33,9 @@ def hc(
         (("ingest", "--utility", "pgee"), 2, "did you mean pge?"),
         (("ingest", "--utility", "pge", "--category", "file"), 2, "no utility fits"),
         (("ingest", "--utility", "pge", "--snapshot", "2025-02"), 1, "holds only today's data"),
+        (("ingest", "--utility", "pge", "--snapshot", "2025-02", "--force"), 2, "only the running snapshot"),
+        (("ingest", "--utility", "pge", "--snapshot", "2026-13"), 2, "has no snapshot 2026-13"),
+        (("rebuild", "--utility", "pge", "--snapshot", "2020-01"), 2, "has no snapshot 2020-01"),
         (("rebuild", "--utility", "pge"), 2, "the lake has no raw rows of pge"),
         (("rebuild", "--utility", "pge", "--snapshot", "2026-01"), 1, "no raw snapshot 2026-01"),
         (("discover",), 2, "either --utility CODE or --url URL"),
@@ -93,3 +96,14 @@ def test_export_of_an_empty_lake_holds_every_table(tmp_path: Path) -> None:
     again = hc("export", str(target), data=tmp_path)
     assert again.returncode == 1
     assert "exists" in again.stderr
+
+
+def test_the_demo_reaches_no_real_lake_and_no_real_instance(tmp_path: Path) -> None:
+    real = {"HC_LAKE_ROOT": str(tmp_path / "real-lake"), "DAGSTER_HOME": str(tmp_path / "real-home")}
+    (tmp_path / "real-home").mkdir()
+    done = hc("demo", "--data-dir", str(tmp_path / "demo"), "--scale", "0.02", data=tmp_path / "real", **real)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "real-lake").exists()
+    assert not (tmp_path / "real").exists()
+    assert list((tmp_path / "real-home").iterdir()) == []
+    assert (tmp_path / "demo" / "lake" / "sections").is_dir()

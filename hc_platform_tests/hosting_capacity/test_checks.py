@@ -82,7 +82,16 @@ def test_values_readable(rows: int, nulls: int, unreadable: int, passed: bool) -
     ],
 )
 def test_row_count_stable(now: int, before: int | None, passed: bool) -> None:
-    assert checks.row_count_stable(now, before).passed is passed
+    assert checks.row_count_stable({"a": now}, None if before is None else {"a": before}).passed is passed
+
+
+def test_rows_are_compared_layer_by_layer_and_a_person_may_accept() -> None:
+    before = {"a": 100, "gone": 5}
+    assert checks.row_count_stable({"a": 100, "new": 1000}, before).passed
+    assert not checks.row_count_stable({"a": 10, "new": 1000}, before).passed
+    accepted = checks.row_count_stable({"a": 10}, before, accepted=True)
+    assert accepted.passed
+    assert accepted.metadata == {"accepted by hand": True}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +126,7 @@ def test_a_report_gives_every_check_and_finds_what_is_wrong(tmp_path: Path) -> N
     with prepared_sections(made, "2026-06", lake) as prepared:
         before = previous_sections(lake, "test", "2026-06")
         assert before is not None
-        assert (before.rows, before.null_rate) == (40, 0.0)
+        assert (before.rows, before.null_rate) == ({"layer 0": 40}, 0.0)
         failed = {c.name for c in prepared.report.checks(before) if not c.passed}
     assert failed == set(checks.SECTION_CHECKS) - {"all_features_accounted_for", "record_keys_are_unique"}
     assert not lake.has(SECTIONS, snapshot="2026-06")  # looking at a report commits nothing

@@ -45,6 +45,15 @@ def test_totals_and_counts() -> None:
     assert (row["previous_snapshot"], row["total_feeders_change"], row["computed_at"]) == (None, None, NOW)
 
 
+def test_sections_of_no_known_feeder_are_counted_and_not_summed() -> None:
+    part = {"grain": "section", "hosting_capacity_mw": 5.0, "installed_dg_mw": 1.0}
+    row = summarize(records({"hosting_capacity_mw": 2.0}, part, part), NOW).row(0, named=True)
+    assert (row["total_feeders"], row["total_records"], row["unassigned_sections"]) == (1, 3, 2)
+    assert (row["total_hosting_capacity_mw"], row["total_installed_dg_mw"]) == (2.0, None)
+    tiles = summarize(records({**part, "grain": "tile"}, {**part, "grain": "tile"}), NOW).row(0, named=True)
+    assert (tiles["total_feeders"], tiles["total_records"], tiles["total_hosting_capacity_mw"]) == (0, 2, 10.0)
+
+
 def test_a_total_of_nothing_is_nothing() -> None:
     row = summarize(records({}, {}), NOW).row(0, named=True)
     assert [v for k, v in row.items() if k.startswith("total_") and k.endswith("_mw")] == [None] * 5

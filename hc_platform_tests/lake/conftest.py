@@ -11,7 +11,6 @@ import pytest
 from hc_platform.hosting_capacity.tables import RECORDS
 from hc_platform.lake.store import Lake, open_lake
 
-
 _SERVER = """
 import sys, threading
 from moto.server import ThreadedMotoServer

@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hc_platform.catalog import load_catalog
+from hc_platform.demo import synthetic_layers
+from hc_platform.demo.server import local_catalog, serve
 from hc_platform.settings import PROJECT_DIR
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
@@ -59,26 +63,30 @@ def test_runs_stand_in_postgresql(database: str, tmp_path: Path) -> None:
     documented = (PROJECT_DIR / "docs" / "deploy.md").read_text().split("```yaml\n")[1].split("```")[0]
     (tmp_path / "dagster.yaml").write_text((PROJECT_DIR / "dagster.yaml").read_text() + documented)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HC_")}
-    environment |= {"DAGSTER_HOME": str(tmp_path), "DAGSTER_POSTGRES_URL": database}
-    command = [
-        sys.executable,
-        "-m",
-        "hc_platform.cli",
-        "demo",
-        "--data-dir",
-        str(tmp_path / "demo"),
-        "--scale",
-        "0.05",
-    ]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=200, cwd=PROJECT_DIR
-    )
+    environment |= {
+        "DAGSTER_HOME": str(tmp_path),
+        "DAGSTER_POSTGRES_URL": database,
+        "HC_DATA_DIR": str(tmp_path / "data"),
+        "HC_CONFIG_DIR": str(tmp_path / "configs"),
+        "HC_MIN_INTERVAL_S": "0",
+    }
+    shipped = load_catalog(PROJECT_DIR / "utility_configs")
+    with serve({"pepco": synthetic_layers(shipped["pepco"], 0.1)}, broken_pages=False) as url:
+        config = local_catalog(shipped, url)["pepco"]
+        (tmp_path / "configs").mkdir()
+        (tmp_path / "configs" / "pepco.yaml").write_text(
+            yaml.safe_dump(config.model_dump(mode="json", exclude_defaults=True))
+        )
+        command = [sys.executable, "-m", "hc_platform.cli", "ingest", "--utility", "pepco"]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=200, cwd=PROJECT_DIR
+        )
     assert done.returncode == 0, done.stderr
     count = (
         "import dagster as dg; i = dg.DagsterInstance.get();"
         "print(type(i.event_log_storage).__name__, len(i.get_runs()),"
-        " i.get_latest_materialization_event(dg.AssetKey(['sections', 'pge'])) is not None)"
+        " i.get_latest_materialization_event(dg.AssetKey(['sections', 'pepco'])) is not None)"
     )
     told = subprocess.run([sys.executable, "-c", count], env=environment, capture_output=True, text=True)
-    assert told.stdout.split() == ["PostgresEventLogStorage", "7", "True"], told.stderr
+    assert told.stdout.split() == ["PostgresEventLogStorage", "2", "True"], told.stderr
     assert not (tmp_path / "history").exists()

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
 
 from hc_platform.catalog import Catalog
+from hc_platform.catalog.models import Auth
 from hc_platform.definitions import build_definitions
 from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
@@ -16,6 +18,7 @@ from hc_platform.hosting_capacity.tables import (
     RECORDS,
     REJECTED_FEATURES,
     SECTIONS,
+    SOURCE_LAYERS,
     SUMMARIES,
 )
 from hc_platform.lake.warehouse import connect
@@ -154,23 +157,79 @@ def test_the_schedule_asks_for_one_run_for_each_utility(
     }
 
 
-def test_the_edit_sensor_requests_only_what_was_edited(
+def test_the_edit_sensor_requests_what_is_newer_than_the_lake(
+    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions = build_definitions(platform)
+
+    def tick(cursor: str | None = None) -> dg.SensorResult | Any:
+        context = dg.build_sensor_context(instance, cursor=cursor, definitions=definitions)
+        return upstream_edits(platform).evaluate_tick(context)
+
+    assert tick().run_requests == []  # what was never ingested is the schedule's
+    assert run_utility(definitions, instance, "pepco", NOW).success
+    assert run_utility(definitions, instance, "pge", NOW).success
+    first = tick()
+    assert first.run_requests == []
+    assert "nothing is newer" in (first.skip_message or "")
+
+    held = platform.lake.scan(SOURCE_LAYERS, utility_code="pepco").collect()
+    older = held.with_columns(pl.col("source_edited_at") - pl.duration(days=3))
+    platform.lake.replace(SOURCE_LAYERS, {"utility_code": "pepco", "snapshot": NOW}, older)
+    second = tick()
+    assert [(r.tags["utility"], r.partition_key) for r in second.run_requests] == [("pepco", NOW)]
+
+    # a secret that is not set, or anything else, of one utility is not the others' trouble
+    broken = platform.catalog["pge"].model_copy(update={"auth": Auth(secret="HC_NOT_SET")})
+    monkeypatch.delenv("HC_NOT_SET", raising=False)
+    with_broken = replace(platform, catalog=Catalog({**platform.catalog, "pge": broken}))
+    context = dg.build_sensor_context(instance, definitions=definitions)
+    third = upstream_edits(with_broken).evaluate_tick(context)
+    assert [r.tags["utility"] for r in third.run_requests] == ["pepco"]
+    assert third.cursor == "0"  # both were asked
+
+
+def test_raw_rows_that_were_never_normalized_are_not_passed_over_when_the_source_rests(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
-    sensor = upstream_edits(platform)
-    first = sensor.evaluate_tick(dg.build_sensor_context(instance, definitions=build_definitions(platform)))
-    assert first.run_requests == []
-    assert "nothing was edited" in (first.skip_message or "")
-    earlier = (first.cursor or "").replace("2026-05-01", "2026-04-01")
-    assert earlier != first.cursor
-    cursor = earlier.replace(
-        '"pge": "2026-04-01', '"pge": "2026-05-01'
-    )  # so that only Pepco looks edited since
-    second = sensor.evaluate_tick(
-        dg.build_sensor_context(instance, cursor=cursor, definitions=build_definitions(platform))
+    """A blocked month leaves newer raw rows than sections; the next, unchanged month must not be green over it."""
+
+    def at(month: int, catalog: Catalog) -> dg.Definitions:
+        return build_definitions(
+            replace(platform, catalog=catalog, now=lambda: datetime(2026, month, 15, tzinfo=UTC))
+        )
+
+    assert run_utility(at(8, platform.catalog), instance, "pepco", "2026-08").success
+    held = platform.lake.scan(SOURCE_LAYERS, utility_code="pepco").collect()
+    edited = held.with_columns(source_hash=pl.lit("an older study"))
+    platform.lake.replace(SOURCE_LAYERS, {"utility_code": "pepco", "snapshot": "2026-08"}, edited)
+    version = platform.lake.version(SECTIONS)
+    assert run_utility(at(9, platform.catalog), instance, "pepco", "2026-09").success
+    assert platform.lake.version(SECTIONS) == version + 1, (
+        "the sections were made anew from the rows that stand"
     )
-    assert [r.tags["utility"] for r in second.run_requests] == ["pepco"]
-    assert second.run_requests[0].partition_key == NOW
+
+
+def test_a_row_change_is_blocked_until_somebody_accepts_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    def at(month: int, where: str) -> dg.Definitions:
+        config = platform.catalog["pge"]
+        layers = [
+            layer.model_copy(update={"where": where}) if layer.grain == "section" else layer
+            for layer in config.layers
+        ]
+        catalog = Catalog({"pge": config.model_copy(update={"layers": layers})})
+        return build_definitions(
+            replace(platform, catalog=catalog, now=lambda: datetime(2026, month, 15, tzinfo=UTC))
+        )
+
+    assert run_utility(at(8, "OBJECTID > 0"), instance, "pge", "2026-08").success
+    few = at(9, "CSV_LineSection < 10")
+    blocked = run_utility(few, instance, "pge", "2026-09")
+    assert "row_count_is_stable" in (blocked.error or "")
+    assert "--accept-row-change" in (blocked.error or "")
+    assert run_utility(few, instance, "pge", "2026-09", accept_row_change=True).success
 
 
 def test_upkeep_deletes_runs_past_their_retention_and_keeps_the_others(
