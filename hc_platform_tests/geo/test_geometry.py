@@ -31,11 +31,16 @@ def described(*texts: str | None) -> list[dict[str, Any]]:
         ("LINESTRING (-120 38, -118 40)", "LineString", (39, -119), (-120, 38, -118, 40)),
         ("MULTILINESTRING ((0 0, 0 2), (4 0, 4 2))", "MultiLineString", (1, 2), (0, 0, 4, 2)),
         ("POLYGON ((0 0, 4 0, 4 2, 0 2, 0 0))", "Polygon", (1, 2), (0, 0, 4, 2)),
-        ("MULTIPOLYGON (((0 0, 1 0, 1 1, 0 1, 0 0)), ((3 0, 4 0, 4 1, 3 1, 3 0)))", "MultiPolygon", (0.5, 2), (0, 0, 4, 1)),
+        (
+            "MULTIPOLYGON (((0 0, 1 0, 1 1, 0 1, 0 0)), ((3 0, 4 0, 4 1, 3 1, 3 0)))",
+            "MultiPolygon",
+            (0.5, 2),
+            (0, 0, 4, 1),
+        ),
         ("MULTIPOINT ((0 0), (2 4))", "MultiPoint", (2, 1), (0, 0, 2, 4)),
         ("GEOMETRYCOLLECTION (POINT (1 1), POINT (3 3))", "GeometryCollection", (2, 2), (1, 1, 3, 3)),
     ],
-)  # fmt: skip
+)
 def test_type_centroid_and_box(text: str, kind: str, centroid: Any, box: Any) -> None:
     [row] = described(text)
     assert row["geometry_type"] == kind
@@ -89,8 +94,14 @@ def test_lengths_equal_the_geodesics(parts: Any) -> None:
 
 @pytest.mark.parametrize(
     ("start", "end"),
-    [((-120, 38), (-119.5, 38.2)), ((179.9, 10), (-179.9, 10.1)), ((0, 65), (1, 65)), ((10, 0), (10, 0)), ((0, 84.99), (0.2, 85))],
-)  # fmt: skip
+    [
+        ((-120, 38), (-119.5, 38.2)),
+        ((179.9, 10), (-179.9, 10.1)),
+        ((0, 65), (1, 65)),
+        ((10, 0), (10, 0)),
+        ((0, 84.99), (0.2, 85)),
+    ],
+)
 def test_lengths_of_long_segments(start: Any, end: Any) -> None:
     shape = shapely.LineString([start, end])
     assert line_lengths_m(np.array([shape]))[0] == pytest.approx(exact(shape), rel=1e-4)
@@ -151,8 +162,18 @@ def test_missing_coordinates_come_last_and_edges_are_inside() -> None:
 )
 def test_plain_lines_are_read_as_shapely_reads_them(given: Any) -> None:
     """Whatever stands between the lines, and wherever the column was cut."""
-    shapes = [shapely.from_wkt(g) if isinstance(g, str) and g != "x" else g and g != "x" and shapely.LineString(g) for g in given]  # fmt: skip
-    column = pl.Series("geometry", [shapely.to_wkb(s) if s else (b"x" if g == "x" else None) for g, s in zip(given, shapes, strict=True)], dtype=pl.Binary)  # fmt: skip
+    shapes = [
+        shapely.from_wkt(g) if isinstance(g, str) and g != "x" else g and g != "x" and shapely.LineString(g)
+        for g in given
+    ]
+    column = pl.Series(
+        "geometry",
+        [
+            shapely.to_wkb(s) if s else (b"x" if g == "x" else None)
+            for g, s in zip(given, shapes, strict=True)
+        ],
+        dtype=pl.Binary,
+    )
     whole = describe(column)
     for row, shape in zip(whole.rows(named=True), shapes, strict=True):
         if not shape:

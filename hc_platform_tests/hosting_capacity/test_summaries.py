@@ -51,7 +51,11 @@ def test_sections_of_no_known_feeder_are_counted_and_not_summed() -> None:
     assert (row["total_feeders"], row["total_records"], row["unassigned_sections"]) == (1, 3, 2)
     assert (row["total_hosting_capacity_mw"], row["total_installed_dg_mw"]) == (2.0, None)
     tiles = summarize(records({**part, "grain": "tile"}, {**part, "grain": "tile"}), NOW).row(0, named=True)
-    assert (tiles["total_feeders"], tiles["total_records"], tiles["total_hosting_capacity_mw"]) == (0, 2, 10.0)
+    assert (tiles["total_feeders"], tiles["total_records"], tiles["total_hosting_capacity_mw"]) == (
+        0,
+        2,
+        10.0,
+    )
 
 
 def test_a_total_of_nothing_is_nothing() -> None:

@@ -48,7 +48,9 @@ def test_eight_writers_and_two_readers(tmp_path: Path) -> None:
     assert lake.version(SECTIONS) - before == WRITERS * VERSIONS  # a commit for each replacement, none lost
     publish(lake, tmp_path / "warehouse.duckdb")
     with connect(str(tmp_path)) as connection:
-        newest = connection.sql("SELECT utility_code, min(hosting_capacity_mw), max(hosting_capacity_mw) FROM sections GROUP BY 1")  # fmt: skip
+        newest = connection.sql(
+            "SELECT utility_code, min(hosting_capacity_mw), max(hosting_capacity_mw) FROM sections GROUP BY 1"
+        )
         assert sorted(newest.fetchall()) == [(code, VERSIONS, VERSIONS) for code in codes]
 
 

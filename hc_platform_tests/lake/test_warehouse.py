@@ -58,7 +58,11 @@ LATEST = """SELECT utility_code, resource, snapshot, count(*) FROM hosting_capac
 
 def test_what_was_published_is_what_the_lake_holds(data: Path) -> None:
     with connect(str(data)) as connection:
-        assert counts(connection, "hosting_capacity_records") == [("0022", "2026-04", 1), ("a", "2026-04", 4), ("a", "2026-05", 3)]  # fmt: skip
+        assert counts(connection, "hosting_capacity_records") == [
+            ("0022", "2026-04", 1),
+            ("a", "2026-04", 4),
+            ("a", "2026-05", 3),
+        ]
         assert counts(connection, "sections") == [("a", "2026-04", 3), ("a", "2026-05", 3)]
         assert counts(connection, "raw_features") == [("0022", "2026-04", 1)]
 

@@ -22,9 +22,12 @@ def sections(code: str, version: int, rows: int = ROWS) -> pl.DataFrame:
     """One partition of sections, every row of one version, with some weight to it."""
     keys = pl.Series("record_key", range(rows)).cast(pl.String)
     frame = pl.DataFrame({"record_key": keys, "feature_key": keys}).with_columns(
-        utility_code=pl.lit(code), snapshot=pl.lit(SNAPSHOT), resource=pl.lit("generation"),
-        hosting_capacity_mw=pl.lit(float(version)), geometry=pl.col("record_key").hash(version).cast(pl.String).cast(pl.Binary),
-    )  # fmt: skip
+        utility_code=pl.lit(code),
+        snapshot=pl.lit(SNAPSHOT),
+        resource=pl.lit("generation"),
+        hosting_capacity_mw=pl.lit(float(version)),
+        geometry=pl.col("record_key").hash(version).cast(pl.String).cast(pl.Binary),
+    )
     return SECTIONS.conform(frame)
 
 

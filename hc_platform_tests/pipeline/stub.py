@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from hc_platform.catalog.models import LayerConfig, UtilityConfig
-from hc_platform.pipeline.fetch import Fetched, fetch
 from hc_platform.lake.store import Lake
+from hc_platform.pipeline.fetch import Fetched, fetch
 from hc_platform.sources import LayerPull, PartialPullError
 from hc_platform.sources.base import LayerDescription, Progress
 

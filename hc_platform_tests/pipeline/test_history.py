@@ -53,9 +53,18 @@ def build(lake: Lake, made: UtilityConfig, snapshot: str) -> None:
 
 
 def everything(lake: Lake) -> dict[str, pl.DataFrame]:
-    keys = {"sections": "record_key", "rejected_features": "feature_key", "hosting_capacity_records": "feeder_id_external"}  # fmt: skip
+    keys = {
+        "sections": "record_key",
+        "rejected_features": "feature_key",
+        "hosting_capacity_records": "feeder_id_external",
+    }
     tables = (SECTIONS, REJECTED_FEATURES, RECORDS)
-    return {t.name: lake.scan(t).sort("snapshot", "resource" if t is not REJECTED_FEATURES else "layer", keys[t.name]).collect() for t in tables}  # fmt: skip
+    return {
+        t.name: lake.scan(t)
+        .sort("snapshot", "resource" if t is not REJECTED_FEATURES else "layer", keys[t.name])
+        .collect()
+        for t in tables
+    }
 
 
 def test_twelve_snapshots_are_normalized_again(
@@ -115,8 +124,14 @@ def test_the_contract_is_that_of_the_snapshots_own_time(bench: Bench) -> None:
 def test_a_layer_added_to_the_config_since_is_told_of(bench: Bench) -> None:
     done = bench.fetch(OLD, StubSource({"lines": rows(1)}), month(1))
     both = UtilityConfig.model_validate(
-        {**OLD.model_dump(), "layers": [*OLD.model_dump()["layers"], {"name": "new", "grain": "tile", "resources": {"load": {}}}]}
-    )  # fmt: skip
+        {
+            **OLD.model_dump(),
+            "layers": [
+                *OLD.model_dump()["layers"],
+                {"name": "new", "grain": "tile", "resources": {"load": {}}},
+            ],
+        }
+    )
     with prepared_sections(both, done.snapshot, bench.lake) as prepared:
         assert prepared.report.skipped_layers == ["new"]
         assert prepared.report.checks(None)[0].passed

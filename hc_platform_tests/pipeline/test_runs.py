@@ -38,7 +38,12 @@ def test_events_fold_into_one_row_for_each_attempt() -> None:
             ("1", "a", "failed", {"error_message": "the server is down"}),
             ("3", "a", "running", {}),  # killed: a later attempt of the same utility has overtaken it
             ("4", "a", "running", {}),
-            ("4", "a", "complete", {"records_fetched": 7, "expected_count": 7, "bytes": 99, "source_hash": "h"}),
+            (
+                "4",
+                "a",
+                "complete",
+                {"records_fetched": 7, "expected_count": 7, "bytes": 99, "source_hash": "h"},
+            ),
             ("n", "a", "normalized", {"records_written": 6, "rejected": 1, "source_hash": "h"}),
         )
     )
@@ -50,7 +55,12 @@ def test_events_fold_into_one_row_for_each_attempt() -> None:
     assert minutes == [2, None, None, 5]
     assert runs["records_written"].to_list() == [None, None, None, 6]
     last = runs.row(3, named=True)
-    assert (last["records_fetched"], last["rejected"], last["bytes"], last["started_at"]) == (7, 1, 99, START + timedelta(minutes=4))  # fmt: skip
+    assert (last["records_fetched"], last["rejected"], last["bytes"], last["started_at"]) == (
+        7,
+        1,
+        99,
+        START + timedelta(minutes=4),
+    )
     assert runs.row(0, named=True)["error_message"] == "the server is down"
 
 
@@ -58,16 +68,25 @@ def test_rows_written_stand_at_the_attempt_they_were_made_from() -> None:
     one, two = {"source_hash": "h1"}, {"source_hash": "h2"}
     runs = fold_runs(
         events(
-            ("1", "a", "running", {}), ("1", "a", "complete", one), ("n1", "a", "normalized", {"records_written": 5, "rejected": 0, **one}),
-            ("2", "a", "running", {}), ("2", "a", "changed", two), ("n2", "a", "normalized", {"records_written": 4, "rejected": 1, **two}),
-            ("3", "a", "running", {}), ("3", "a", "unchanged", {"records_fetched": 0, **two}),
+            ("1", "a", "running", {}),
+            ("1", "a", "complete", one),
+            ("n1", "a", "normalized", {"records_written": 5, "rejected": 0, **one}),
+            ("2", "a", "running", {}),
+            ("2", "a", "changed", two),
+            ("n2", "a", "normalized", {"records_written": 4, "rejected": 1, **two}),
+            ("3", "a", "running", {}),
+            ("3", "a", "unchanged", {"records_fetched": 0, **two}),
             ("n3", "a", "normalized", {"records_written": 3, "rejected": 2, **two}),
-            ("4", "a", "running", {}), ("4", "a", "changed", {"source_hash": "h4"}),  # and then its sections were blocked
+            ("4", "a", "running", {}),
+            ("4", "a", "changed", {"source_hash": "h4"}),  # and then its sections were blocked
         )
-    )  # fmt: skip
+    )
     assert runs.select("status", "records_written", "rejected").rows() == [
-        ("complete", 5, 0), ("changed", 3, 2), ("unchanged", None, None), ("changed", None, None),
-    ]  # fmt: skip
+        ("complete", 5, 0),
+        ("changed", 3, 2),
+        ("unchanged", None, None),
+        ("changed", None, None),
+    ]
 
 
 def test_the_log_may_come_in_any_order_and_may_be_empty() -> None:

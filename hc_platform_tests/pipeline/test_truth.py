@@ -149,7 +149,8 @@ def test_leading_zeros_survive_to_the_warehouse(stage: Stage) -> None:
         f for made in stage.layers["pge"] for f in made.truth["feeder_id"].drop_nulls() if f.startswith("0")
     }
     with connect(str(stage.folder)) as connection:
-        asked = "SELECT DISTINCT feeder_id_external FROM hosting_capacity_records_latest WHERE utility_code = 'pge' AND feeder_id_external[1] = '0'"  # fmt: skip
+        asked = """SELECT DISTINCT feeder_id_external FROM hosting_capacity_records_latest
+                   WHERE utility_code = 'pge' AND feeder_id_external[1] = '0'"""
         assert {f for (f,) in connection.sql(asked).fetchall()} == drawn
     assert drawn
 

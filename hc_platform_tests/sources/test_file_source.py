@@ -20,7 +20,11 @@ from hc_platform_tests.hosting_capacity.making import config
 
 
 def made(path: str, **layer: Any) -> UtilityConfig:
-    return config({"path": path, "grain": "tile", "layer_index": None, "field_map": {}, **layer}, data_source_type="file", service_url=None)  # fmt: skip
+    return config(
+        {"path": path, "grain": "tile", "layer_index": None, "field_map": {}, **layer},
+        data_source_type="file",
+        service_url=None,
+    )
 
 
 def told(imports: Path, path: str, **layer: Any) -> LayerDescription:

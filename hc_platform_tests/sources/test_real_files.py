@@ -82,7 +82,9 @@ def test_con_edison_networks_of_2018(shared_data: Path, tmp_path: Path) -> None:
         numbers = [float(row[hosting]) for row in rows if row[hosting].strip()]
         assert 0 < found["hosting_capacity_mw"].count() == len(numbers) < len(rows)  # a blank is no zero
         assert found["hosting_capacity_mw"].sum() == pytest.approx(sum(numbers) / 1000, abs=1e-6)
-        assert sorted(found["substation_name"].drop_nulls()) == sorted(row["Borough"] for row in rows if row["Borough"])  # fmt: skip
+        assert sorted(found["substation_name"].drop_nulls()) == sorted(
+            row["Borough"] for row in rows if row["Borough"]
+        )
         assert found["record_date"].count() == sum(bool(row["Updated Date"].strip()) for row in rows)
     records = lake.scan(RECORDS).collect()
     assert records.height == sections.height  # areas without a feeder stand for themselves
