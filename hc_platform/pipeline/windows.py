@@ -4,6 +4,7 @@ What belongs here: the last look at a pull before it is committed. What does not
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,31 +26,28 @@ class Verified:
 
 
 def verify(files: Iterable[Path], expected: int, label: str) -> Verified:
-    """Count the rows on disk, see that no id comes twice, and hash the content in id order.
+    """Count the rows on disk, see that no object id comes twice, and hash the content in id order.
 
     Attributes and geometries are hashed as two streams, so that the hash does not depend on how a pull was paged.
     Raises PartialPullError when the rows on disk are not what the server counted.
     """
     attributes, geometry = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
-    rows, last, seen = 0, None, set[str]()
+    rows, last = 0, None
     for path in files:
         frame = pl.read_parquet(path)
         ids = frame["object_id"]
-        if ids.null_count() == len(ids):
-            keys = _content_keys(frame)
-            if seen.intersection(keys) or len(set(keys)) < len(keys):
-                raise PartialPullError(f"{label}: a feature without an object id came twice ({path.name})")
-            seen.update(keys)
-        elif (
-            ids.null_count()
-            or not ids.is_sorted()
-            or ids.n_unique() < len(ids)
-            or (last is not None and ids[0] <= last)
-        ):
-            raise PartialPullError(
-                f"{label}: object ids in {path.name} are not unique and ascending; nothing published"
-            )
-        else:
+        if ids.null_count() < len(
+            ids
+        ):  # rows without ids may be equal, and are several features all the same
+            if (
+                ids.null_count()
+                or not ids.is_sorted()
+                or ids.n_unique() < len(ids)
+                or (last is not None and ids[0] <= last)
+            ):
+                raise PartialPullError(
+                    f"{label}: object ids in {path.name} are not unique and ascending; nothing published"
+                )
             last = ids[-1]
         rows += frame.height
         attributes.update("\n".join(frame["attributes"].fill_null("")).encode())
@@ -70,21 +68,24 @@ def raw_rows(
     """RAW_FEATURES rows in frames of about 50,000, however small the windows were."""
     waiting: list[pl.DataFrame] = []
     height = 0
+    copies = Counter[str]()
     for path in files:
         frame = pl.read_parquet(path)
         waiting.append(frame)
         height += frame.height
         if height >= _BATCH_ROWS:
-            yield _as_raw(pl.concat(waiting), code, snapshot, layer, at)
+            yield _as_raw(pl.concat(waiting), code, snapshot, layer, at, copies)
             waiting, height = [], 0
     if waiting:
-        yield _as_raw(pl.concat(waiting), code, snapshot, layer, at)
+        yield _as_raw(pl.concat(waiting), code, snapshot, layer, at, copies)
 
 
-def _as_raw(frame: pl.DataFrame, code: str, snapshot: str, layer: str, at: datetime) -> pl.DataFrame:
+def _as_raw(
+    frame: pl.DataFrame, code: str, snapshot: str, layer: str, at: datetime, copies: Counter[str]
+) -> pl.DataFrame:
     key = pl.col("object_id").cast(pl.String)
     if frame["object_id"].null_count():
-        key = pl.Series(_content_keys(frame))  # type: ignore[assignment]
+        key = pl.Series(_content_keys(frame, copies))  # type: ignore[assignment]
     return frame.select(
         utility_code=pl.lit(code),
         snapshot=pl.lit(snapshot),
@@ -97,8 +98,16 @@ def _as_raw(frame: pl.DataFrame, code: str, snapshot: str, layer: str, at: datet
     )
 
 
-def _content_keys(frame: pl.DataFrame) -> list[str]:
-    return [
-        hashlib.blake2b((attributes or "").encode() + (geometry or b""), digest_size=16).hexdigest()
-        for attributes, geometry in frame.select("attributes", "geometry").iter_rows()
-    ]
+def _content_keys(frame: pl.DataFrame, copies: Counter[str]) -> list[str]:
+    """A key for each row from its content; the second of equal rows gets `#2`, and so on.
+
+    `copies` counts what came before, so that equal rows in different files have different keys. They are equal, so
+    which of them is the first makes no difference: the set of keys is the same however a pull was paged.
+    """
+    keys = []
+    for attributes, geometry in frame.select("attributes", "geometry").iter_rows():
+        content = (attributes or "").encode() + (geometry or b"")
+        key = hashlib.blake2b(content, digest_size=16).hexdigest()
+        copies[key] += 1
+        keys.append(key if copies[key] == 1 else f"{key}#{copies[key]}")
+    return keys
