@@ -82,6 +82,13 @@ class LayerConfig(Strict):
     def _url(cls, value: str | None) -> str | None:
         return value if value is None else check_url(value)
 
+    @field_validator("path")
+    @classmethod
+    def _path(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value:
+            check_url(value)
+        return value
+
     @property
     def label(self) -> str:
         """The name by which the layer stands in every table."""
@@ -237,6 +244,12 @@ class UtilityConfig(Strict):
             self._check_layer(layer, labels)
         return self
 
+    @model_validator(mode="after")
+    def _no_auth_for_files(self) -> "UtilityConfig":
+        if self.auth and self.data_source_type == "file":
+            raise ValueError("auth is for ArcGIS services: a file is downloaded without signing in; remove auth")
+        return self
+
     def _check_layer(self, layer: LayerConfig, labels: list[str]) -> None:
         is_file = self.data_source_type == "file"
         if is_file != (layer.path is not None):
@@ -249,6 +262,11 @@ class UtilityConfig(Strict):
             raise ValueError(f"layer {layer.label}: feeder_id_from names no layer of this config")
         if layer.feeder_id_from:
             other = self.layer(layer.feeder_id_from.layer)
+            maps = [t.to for r in other.resources for ts in other.fields_of(r).values() for t in ts]
+            if "feeder_id_external" not in maps:
+                raise ValueError(
+                    f"layer {layer.label}: feeder_id_from names {other.label}, which maps no feeder id"
+                )
             if layer.feeder_id_from.matches not in other.named_fields:
                 raise ValueError(
                     f"layer {layer.label}: feeder_id_from.matches is no field that {other.label} maps"

@@ -38,6 +38,10 @@ SECTION_CHECKS: Final = {
         True,
         f"at most {MAX_UNREADABLE:.0%} of any field's published values cannot be read",
     ),
+    "feeders_are_known": (
+        False,
+        "every row of a layer that tells feeders has one; a name of several ids has none",
+    ),
     "row_count_is_stable": (True, f"rows moved by at most {MAX_ROW_CHANGE:.0%} since the last snapshot"),
     "null_rate_is_stable": (False, f"rows without capacity rose by at most {MAX_NULL_RISE:.0%} of all"),
     "constraints_are_known": (False, "every constraint text is in the vocabulary; others stand as 'other'"),
@@ -91,6 +95,21 @@ def values_readable(quality: pl.DataFrame) -> Check:
         True,
         "; ".join(told) or "every published value was read",
         {"unreadable": int(quality["unreadable"].sum())},
+    )
+
+
+def feeders_known(quality: pl.DataFrame) -> Check:
+    """How many rows have no feeder id, by the field that was to give it."""
+    ids = quality.filter((pl.col("column") == "feeder_id_external") & (pl.col("nulls") > 0))
+    told = [
+        f"{r['layer']}: {r['nulls']} of {r['rows']} rows by {r['field']}" for r in ids.iter_rows(named=True)
+    ]
+    return Check(
+        "feeders_are_known",
+        not told,
+        False,
+        "without a feeder id: " + "; ".join(told) if told else "every row has its feeder's id",
+        {"rows without feeder": int(ids["nulls"].sum())},
     )
 
 

@@ -13,13 +13,13 @@ import polars as pl
 from hc_platform.catalog.fields import (
     CAPACITY_COLUMNS,
     HOSTING_COLUMNS,
-    ConstraintColumns,
     FieldTarget,
     Resource,
 )
 from hc_platform.catalog.models import LayerConfig, UtilityConfig
 from hc_platform.geo.geometry import describe
 from hc_platform.hosting_capacity import values
+from hc_platform.hosting_capacity.binding import binding, read_limits
 from hc_platform.hosting_capacity.extract import explode, extract_fields
 from hc_platform.hosting_capacity.tables import REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import classify_constraint
@@ -205,13 +205,19 @@ def _read_fields(
     if "constraining_metric" in read:
         read["__metric"] = values.parse_column(read["constraining_metric"], classify_constraint)
     columns = layer.resources[resource].constraint_columns
+    nothing_bad = pl.Series([False]).new_from_index(0, texts.height)
     if columns:
-        read["__binding"] = _binding(texts, columns, columns.unit or unit)
+        limits = read_limits(texts, columns, columns.unit or unit)
+        read["__binding"] = binding(limits, columns)
+        for name in columns.columns:
+            bad = limits[name].struct.field("bad")
+            quality.append(_quality(resource, name, "constraining_metric", texts[name], limits[name], bad))
     if layer.feeder_id_from and feeder_ids is not None:
-        match = texts.select(values.parse_text(pl.col(layer.feeder_id_from.field)).alias("match"))
-        read["feeder_id_external"] = match.join(feeder_ids, on="match", how="left", maintain_order="left")[
-            "feeder_id"
-        ]
+        field = layer.feeder_id_from.field
+        match = texts.select(values.parse_text(pl.col(field)).alias("match"))
+        found = match.join(feeder_ids, on="match", how="left", maintain_order="left")["feeder_id"]
+        read["feeder_id_external"] = found
+        quality.append(_quality(resource, field, "feeder_id_external", texts[field], found, nothing_bad))
     frame = pl.DataFrame([s.alias(n) for n, s in read.items()] + [unreadable.alias("__unreadable")])
     return frame, pl.DataFrame(quality, schema=_QUALITY_SCHEMA)
 
@@ -259,7 +265,17 @@ def _reader(target: FieldTarget, default_unit: str | None) -> Callable[[pl.Expr]
         return partial(values.parse_date, nulls=target.nulls)
     if target.to == "feeder_id_external":
         return partial(values.parse_identifier, nulls=target.nulls)
-    return _PARSERS.get(target.to) or partial(values.parse_text, nulls=target.nulls)
+    if target.to == "constraining_metric":
+        return partial(_without, nulls=target.nulls)  # "None" is a constraint's name here: nothing binds
+    if parser := _PARSERS.get(target.to):
+        return lambda text: parser(_without(text, nulls=target.nulls))
+    return partial(values.parse_text, nulls=target.nulls)
+
+
+def _without(text: pl.Expr, *, nulls: Mapping[str, values.ValueStatus]) -> pl.Expr:
+    """The trimmed text, NULL where it is empty or one of the config's own null words."""
+    trimmed = text.str.strip_chars()
+    return pl.when(trimmed.is_in(["", *nulls]).not_()).then(trimmed).name.keep()
 
 
 def _section_columns(
@@ -304,9 +320,17 @@ def _section_columns(
 
 
 def _first_mark(published: Sequence[str]) -> pl.Expr:
-    """The first mark other than 'none' among the hosting capacity columns."""
+    """The mark of the point where there is one; else the first other than 'none' among the bounds."""
     marks = [pl.col(c).struct.field("censored") for c in published]
-    return pl.coalesce(*[pl.when(m != "none").then(m) for m in marks], pl.lit("none"))
+    first = pl.coalesce(*[pl.when(m != "none").then(m) for m in marks], pl.lit("none"))
+    if published[:1] != ["hosting_capacity_mw"]:
+        return first
+    point = pl.col("hosting_capacity_mw")
+    return (
+        pl.when(point.struct.field("value").is_not_null())
+        .then(point.struct.field("censored"))
+        .otherwise(first)
+    )
 
 
 def _best_status(published: Sequence[str]) -> pl.Expr:
@@ -333,35 +357,3 @@ def _constraint(read: pl.DataFrame) -> dict[str, pl.Expr]:
             "constraining_metric_raw": pl.col("constraining_metric"),
         }
     return {"constraining_metric": pl.lit(None), "constraining_metric_raw": pl.lit(None)}
-
-
-def _binding(texts: pl.DataFrame, spec: ConstraintColumns, unit: str | None) -> pl.Series:
-    """struct{metric, raw}: the column(s) with the least value; 'none' where all stand at their ceiling.
-
-    Where several tie below the ceiling, `raw` names them all and `metric` is the first in the config's order.
-    """
-    assert unit is not None  # noqa: S101 - UtilityConfig refuses constraint columns without a unit
-    names = list(spec.columns)
-    read = texts.select(
-        values.parse_capacity(pl.col(n), unit=unit, nulls=spec.nulls, ceiling=spec.ceiling_of(n)).alias(n)
-        for n in names
-    )
-    value = {n: pl.col(n).struct.field("value") for n in names}
-    least = pl.min_horizontal(value.values())
-    free = pl.all_horizontal(
-        [value[n].is_null() | (pl.col(n).struct.field("censored") == "at_ceiling") for n in names]
-    )
-    tied = [pl.when(value[n] == least).then(pl.lit(n)) for n in names]
-    first = pl.coalesce(
-        [pl.when(value[n] == least).then(pl.lit(metric)) for n, metric in spec.columns.items()]
-    )
-    return read.select(
-        pl.when(least.is_not_null())
-        .then(
-            pl.struct(
-                metric=pl.when(free).then(pl.lit("none")).otherwise(first),
-                raw=pl.concat_str(tied, separator="; ", ignore_nulls=True),
-            )
-        )
-        .alias("__binding")
-    ).to_series()

@@ -16,17 +16,17 @@ import duckdb
 import polars as pl
 
 from hc_platform.catalog.fields import CAPACITY_COLUMNS
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.geo.geometry import hilbert_key
-from hc_platform.hosting_capacity import checks, values
+from hc_platform.hosting_capacity import checks
 from hc_platform.hosting_capacity.checks import Check
-from hc_platform.hosting_capacity.extract import extract_fields
 from hc_platform.hosting_capacity.keys import repeated_keys
 from hc_platform.hosting_capacity.sections import normalize
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import unknown_constraints
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.fetch import hash_of, log_event
+from hc_platform.pipeline.lookups import feeder_ids
 from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
 from hc_platform.sources.base import LayerDescription, match_fields
 from hc_platform.tables import sql_text
@@ -75,6 +75,7 @@ class SectionsReport:
             checks.keys_unique(self.rows, self.distinct_keys, self.collisions),
             checks.units_plausible(self.greatest),
             checks.values_readable(self.quality),
+            checks.feeders_known(self.quality),
             checks.row_count_stable(rows, before.rows if before else None, accepted=accept_row_change),
             checks.null_rate_stable(self.null_rate, before.null_rate if before else None),
             checks.constraints_known(self.unknown),
@@ -211,7 +212,7 @@ def _write_parts(
     present = [layer for layer in config.layers if layer.label in published]
     names = {layer.label: match_fields(config, layer, published[layer.label]) for layer in present}
     lookups = {
-        layer.label: _feeder_ids(config, layer, names, lake, snapshot)
+        layer.label: feeder_ids(config, layer, names, lake, snapshot)
         for layer in present
         if layer.feeder_id_from and layer.feeder_id_from.layer in names
     }
@@ -378,41 +379,6 @@ def _described(row: dict[str, Any]) -> LayerDescription:
         object_id_field=row["object_id_field"],
         count=row["expected_count"],
         edited_at=row["source_edited_at"],
-    )
-
-
-def _feeder_ids(
-    config: UtilityConfig, layer: LayerConfig, names: dict[str, dict[str, str]], lake: Lake, snapshot: str
-) -> pl.DataFrame:
-    """`match` -> `feeder_id` from another layer; a name of several ids is left out, and so gives NULL."""
-    spec = layer.feeder_id_from
-    assert spec is not None  # noqa: S101 - the caller asks only for such layers
-    other = config.layer(spec.layer)
-    resource = next(iter(other.resources))
-    id_field = next(
-        f for f, ts in other.fields_of(resource).items() if any(t.to == "feeder_id_external" for t in ts)
-    )
-    published = names[other.label]
-    raw = (
-        lake.scan(RAW_FEATURES, utility_code=config.utility_code, snapshot=snapshot)
-        .filter(pl.col("layer") == other.label)
-        .select("raw_attributes")
-        .collect()
-        .to_series()
-    )
-    matches = published.get(spec.matches, spec.matches)
-    texts = extract_fields(raw, list(dict.fromkeys([matches, published[id_field]])))
-    return (
-        texts.select(
-            match=values.parse_text(pl.col(matches)),
-            feeder_id=values.parse_identifier(pl.col(published[id_field])),
-        )
-        .drop_nulls()
-        .unique()
-        .group_by("match")
-        .agg(pl.col("feeder_id").first(), n=pl.len())
-        .filter(pl.col("n") == 1)
-        .drop("n")
     )
 
 

@@ -128,7 +128,11 @@ def test_a_report_gives_every_check_and_finds_what_is_wrong(tmp_path: Path) -> N
         assert before is not None
         assert (before.rows, before.null_rate) == ({"layer 0": 40}, 0.0)
         failed = {c.name for c in prepared.report.checks(before) if not c.passed}
-    assert failed == set(checks.SECTION_CHECKS) - {"all_features_accounted_for", "record_keys_are_unique"}
+    assert failed == set(checks.SECTION_CHECKS) - {
+        "all_features_accounted_for",
+        "record_keys_are_unique",
+        "feeders_are_known",
+    }
     assert not lake.has(SECTIONS, snapshot="2026-06")  # looking at a report commits nothing
 
 

@@ -119,7 +119,7 @@ CONSTRAINTS = {
         (10000, 10000, 20000, "none", "V; T"),  # all at their own ceilings: nothing binds
         (10000, 10000, 15000, "voltage", "V; T"),  # flicker is below its own ceiling, so the least one binds
         (None, 12000, 18000, "thermal", "T"),  # thermal stands at its ceiling, flicker does not
-        (None, 10000, None, "none", "T"),
+        (None, 10000, None, None, None),  # thermal does not bind, and of the others nothing is known
         (-1, 5000, -1, "thermal", "T"),  # a sentinel is no least value
         (0, 5000, 5000, "voltage", "V"),  # and zero is one
         (None, None, None, None, None),
@@ -353,3 +353,64 @@ def test_no_rows_give_no_rows() -> None:
     made = config({"field_map": {**FEEDER, "Cap": "hosting_capacity_mw"}}, capacity_unit="kw")
     done = normal(made, [])
     assert (done.sections.height, done.rejected.height, done.fetched) == (0, 0, 0)
+
+
+def _one_section(layer: dict[str, Any], *rows: dict[str, Any]) -> list[dict[str, Any]]:
+    made = config(layer)
+    return normalize(raw(made, rows), made, made.layers[0], snapshot=SNAPSHOT).sections.to_dicts()
+
+
+def test_a_published_none_is_a_constraint_and_not_a_missing_one() -> None:
+    layer = {
+        "field_map": {
+            "L": {"to": "constraining_metric", "nulls": ["Redacted"]},
+            "C": {"to": "hosting_capacity_mw", "unit": "mw"},
+        }
+    }
+    got = _one_section(layer, *[{"L": text, "C": 1} for text in ("None", "Thermal", "Redacted", " ", None)])
+    assert [(r["constraining_metric"], r["constraining_metric_raw"]) for r in got] == [
+        ("none", "None"), ("thermal", "Thermal"), (None, None), (None, None), (None, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("published", "metric"),
+    [
+        ({"TH": "0.2", "VO": "5"}, "thermal"),
+        ({"TH": "<=0.1", "VO": "5"}, "thermal"),  # at most 0.1: less than 5 whatever it is
+        ({"TH": "about one", "VO": "5"}, None),  # cannot be read: it may bind
+        ({"TH": None, "VO": "10"}, None),  # the other stands at its ceiling: only the missing one can bind
+        ({"TH": None, "VO": "5"}, "voltage"),
+        ({"TH": "10", "VO": "10"}, "none"),
+        ({"TH": None, "VO": None}, None),
+    ],
+)
+def test_what_binds_among_columns_that_are_not_all_points(
+    published: dict[str, Any], metric: str | None
+) -> None:
+    layer = {
+        "field_map": {"C": {"to": "hosting_capacity_mw", "unit": "mw"}},
+        "constraint_columns": {"unit": "mw", "ceiling": 10, "columns": {"TH": "thermal", "VO": "voltage"}},
+    }
+    [row] = _one_section(layer, {"C": 1, **published})
+    assert row["constraining_metric"] == metric
+
+
+def test_the_mark_of_the_point_is_not_that_of_its_bounds() -> None:
+    capacity = {"HI": "hosting_capacity_max_mw", "C": "hosting_capacity_mw"}
+    layer = {"field_map": {f: {"to": to, "unit": "mw", "ceiling": 10} for f, to in capacity.items()}}
+    got = _one_section(layer, {"C": 3, "HI": 10}, {"C": 10, "HI": 10}, {"C": None, "HI": 10})
+    assert [r["censored"] for r in got] == ["none", "at_ceiling", "at_ceiling"]
+
+
+def test_null_words_of_a_phase_field_are_heeded() -> None:
+    layer = {
+        "field_map": {
+            "P": {"to": "phase_config", "nulls": ["A"]},
+            "C": {"to": "hosting_capacity_mw", "unit": "mw"},
+        }
+    }
+    assert [r["phase_config"] for r in _one_section(layer, {"P": "A", "C": 1}, {"P": "B", "C": 1})] == [
+        None,
+        "B",
+    ]
