@@ -12,7 +12,7 @@ from hc_platform.lake.store import open_lake
 from hc_platform.lake.warehouse import connect, publish
 from hc_platform_tests.lake import worker
 
-WRITERS, VERSIONS, KILLS = 8, 6, 50
+WRITERS, VERSIONS, KILLS = 8, 4, 50
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
