@@ -68,15 +68,21 @@ _SECRET_PARAMETERS: Final = {
     "api_key",
     "key",
     "password",
+    "passwd",
+    "client_secret",
+    "refresh_token",
     "sig",
     "signature",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-goog-signature",
 }
 
 
 class Strict(BaseModel):
-    """Frozen, and a key it does not know is a mistake."""
+    """Frozen, and a key it does not know is a mistake. Errors do not quote values: one may hold a credential."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def check_url(url: str) -> str:

@@ -86,7 +86,13 @@ class LayerConfig(Strict):
     @classmethod
     def _path(cls, value: str | None) -> str | None:
         if value is not None and "://" in value:
-            check_url(value)
+            try:
+                check_url(value)
+            except ValueError as error:
+                wrong = str(error).partition(";")[0]
+                raise ValueError(
+                    f"{wrong}; a file must be open to all, or lie in the import folder"
+                ) from None
         return value
 
     @property
@@ -247,7 +253,9 @@ class UtilityConfig(Strict):
     @model_validator(mode="after")
     def _no_auth_for_files(self) -> "UtilityConfig":
         if self.auth and self.data_source_type == "file":
-            raise ValueError("auth is for ArcGIS services: a file is downloaded without signing in; remove auth")
+            raise ValueError(
+                "auth is for ArcGIS services: a file is downloaded without signing in; remove auth"
+            )
         return self
 
     def _check_layer(self, layer: LayerConfig, labels: list[str]) -> None:
