@@ -5,6 +5,7 @@ What does not: the protocol (`hc_platform.arcgis`).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from hc_platform import arcgis
@@ -28,13 +29,18 @@ class ArcGISSource:
 
     options: SourceOptions
 
+    def edited_at(self, config: UtilityConfig, layer: LayerConfig) -> datetime | None:
+        """The date in the layer's metadata; MapServers tell none."""
+        try:
+            return _info(config, layer, self._http(config)).edited_at
+        except arcgis.ArcGISError as error:
+            raise _translated(error, config, layer) from error
+
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
         """Resolve the layer by its name and ask for its fields, count and last edit."""
         http = self._http(config)
         try:
-            info = arcgis.describe_layer(
-                config.layer_service_url(layer), name=layer.name, layer_index=layer.layer_index, http=http
-            )
+            info = _info(config, layer, http)
             state = arcgis.layer_state(info, where=layer.where, http=http)
         except arcgis.ArcGISError as error:
             raise _translated(error, config, layer) from error
@@ -97,8 +103,21 @@ class ArcGISSource:
             timeout_s=options.timeout_s,
             attempts=options.attempts,
             headers={"User-Agent": options.user_agent, **config.headers},
-            token=(lambda: secret(auth.secret)) if auth else None,
+            token=(lambda: _token(config, auth.secret)) if auth else None,
         )
+
+
+def _token(config: UtilityConfig, name: str) -> str:
+    try:
+        return secret(name)
+    except LookupError as error:
+        raise SourceError(f"{config.utility_code}: {error.args[0]}") from None
+
+
+def _info(config: UtilityConfig, layer: LayerConfig, http: arcgis.HttpOptions) -> arcgis.LayerInfo:
+    return arcgis.describe_layer(
+        config.layer_service_url(layer), name=layer.name, layer_index=layer.layer_index, http=http
+    )
 
 
 def _translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: LayerConfig) -> SourceError:

@@ -5,7 +5,7 @@ What does not: any protocol (`arcgis_source`, `file_source`), or what is done wi
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +86,13 @@ class LayerPull:
 class LayerSource(Protocol):
     """An adapter."""
 
+    def edited_at(self, config: UtilityConfig, layer: LayerConfig) -> datetime | None:
+        """When the layer was last edited, UTC, asked cheaply: no rows come. None where the source does not tell.
+
+        Raises SourceError.
+        """
+        ...
+
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
         """Ask the source what the layer is now. Raises SourceError."""
         ...
@@ -105,22 +112,27 @@ class LayerSource(Protocol):
         ...
 
 
+def published_name(name: str, names: Iterable[str]) -> str | None:
+    """The published spelling of a name: the same, else the only one that differs in nothing but case."""
+    there = list(names)
+    if name in there:
+        return name
+    folded = [n for n in there if n.lower() == name.lower()]
+    return folded[0] if len(folded) == 1 else None
+
+
 def match_fields(config: UtilityConfig, layer: LayerConfig, found: LayerDescription) -> dict[str, str]:
     """The contract: each field the config names -> the published spelling.
 
     A field that differs only in case is taken (services are republished so); one that is gone raises ContractError
     naming the utility, the layer, the field and its likeliest new name.
     """
-    folded: dict[str, list[str]] = {}
-    for name in found.fields:
-        folded.setdefault(name.lower(), []).append(name)
     matched: dict[str, str] = {}
     missing: list[str] = []
     for name in layer.named_fields:
-        if name in found.fields:
-            matched[name] = name
-        elif len(folded.get(name.lower(), [])) == 1:
-            matched[name] = folded[name.lower()][0]
+        published = published_name(name, found.fields)
+        if published is not None:
+            matched[name] = published
         else:
             near = difflib.get_close_matches(name, found.fields, n=1)
             missing.append(f"{name} (now {near[0]}?)" if near else name)

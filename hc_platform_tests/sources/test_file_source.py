@@ -1,19 +1,18 @@
 """Files as a source: every format, the folder they must lie in, downloads, and clear errors."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 import shapely
+from pydantic import ValidationError
 
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.sources import SourceError, SourceOptions, source_for
+from hc_platform.sources import ContractError, SourceError, SourceOptions, source_for
 from hc_platform.sources.base import LayerDescription
 from hc_platform.sources.file_source import FileSource
 from hc_platform_tests.hosting_capacity.making import config
@@ -42,6 +41,13 @@ def pulled(imports: Path, path: str, **layer: Any) -> tuple[list[dict[str, Any]]
     frame = pl.concat(pl.read_parquet(f) for f in pull.files)
     assert (pull.status, pull.rows, pull.expected_count) == ("complete", frame.height, seen.count)
     return [json.loads(text) for text in frame["attributes"]], frame
+
+
+def notes(imports: Path, path: str, **layer: Any) -> list[str]:
+    found = made(path, **layer)
+    source = FileSource(SourceOptions(import_dir=imports))
+    seen = source.describe(found, found.layers[0])
+    return source.pull(found, found.layers[0], seen, imports / "staged", lambda *_: None).notes
 
 
 def test_csv_is_text_all_over(tmp_path: Path) -> None:
@@ -132,10 +138,90 @@ def test_a_relative_import_folder_serves_too(tmp_path: Path, monkeypatch: pytest
     assert told(Path("imports"), "sub/a.csv").count == 1
 
 
+def test_columns_are_found_in_another_case(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Lon,Lat,OBJECTID\n-120.5,38.25,7\n")
+    layer = {"x_field": "LON", "y_field": "LAT", "object_id_field": "ObjectId"}
+    rows, frame = pulled(tmp_path, "a.csv", **layer)
+    assert shapely.from_wkb(frame["geometry"][0]).wkt == "POINT (-120.5 38.25)"
+    assert frame["object_id"].to_list() == [7]
+    assert rows == [{"Lon": "-120.5", "Lat": "38.25", "OBJECTID": "7"}]
+    assert told(tmp_path, "a.csv", **layer).object_id_field == "OBJECTID"
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ({"x_field": "X", "y_field": "Lat"}, "no column X, which x_field names; it has Lon, Lat, lat"),
+        (
+            {"x_field": "Lon", "y_field": "LAT"},
+            "no column LAT, which y_field names",
+        ),  # two fit, none is guessed
+        ({"object_id_field": "Id"}, "no column Id, which object_id_field names"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused(tmp_path: Path, layer: dict[str, str], said: str) -> None:
+    (tmp_path / "a.csv").write_text("Lon,Lat,lat\n-120.5,38.25,7\n")
+    with pytest.raises(ContractError, match=said):
+        told(tmp_path, "a.csv", **layer)
+
+
+def test_places_that_are_none_are_counted_in_the_notes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("lon,lat\n -120.5 ,38.25\n,\n ,\n,38\nx,38\n-120,91\n181,0\nnan,1\n")
+    assert notes(tmp_path, "a.csv", x_field="lon", y_field="lat") == [
+        "5 of 8 rows have a place that is none in EPSG:4326: they were kept without geometry"
+    ]
+    assert pulled(tmp_path, "a.csv", x_field="lon", y_field="lat")[1]["geometry"].null_count() == 7
+
+
+def test_shapes_that_are_none_are_counted_in_the_notes(tmp_path: Path) -> None:
+    shapes = [{"type": "Point", "coordinates": [1, 2]}, {"type": "Point", "coordinates": "x"}, None]
+    features = [{"type": "Feature", "properties": {"a": 1}, "geometry": shape} for shape in shapes]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert notes(tmp_path, "a.geojson") == [
+        "1 of 3 rows have a place that is none in EPSG:4326: they were kept without geometry"
+    ]
+
+
+def test_a_local_file_was_edited_when_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    os.utime(tmp_path / "a.csv", (1_777_000_000, 1_777_000_000))
+    found = made("a.csv")
+    edited = FileSource(SourceOptions(import_dir=tmp_path)).edited_at(found, found.layers[0])
+    assert edited == told(tmp_path, "a.csv").edited_at == datetime.fromtimestamp(1_777_000_000, UTC)
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a.csv", "FILE:///etc/passwd"])
-def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
-    with pytest.raises(SourceError, match="only http:// and https:// are fetched"):
-        told(tmp_path, url)
+def test_only_http_is_configured(url: str) -> None:
+    with pytest.raises(ValidationError, match="http:// or https://"):
+        made(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:s3cr3t@h.example.com/a.csv",
+        "https://h.example.com/a.csv?token=s3cr3t",
+        "https://h.example.com/a.csv?year=1&API_KEY=s3cr3t",
+        "https://h.example.com/a.csv?X-Amz-Signature=s3cr3t",
+    ],
+)
+def test_a_path_with_a_credential_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"carries a .*; a file must be open to all") as error:
+        made(url)
+    assert "s3cr3t" not in str(error.value)
+
+
+def test_a_path_keeps_its_spelling() -> None:
+    assert (
+        made("https://h.example.com/a.csv?year=2026/").layers[0].path
+        == "https://h.example.com/a.csv?year=2026/"
+    )
+
+
+def test_auth_for_a_file_is_refused_and_not_forgotten() -> None:
+    layer = {"path": "a.csv", "grain": "tile", "layer_index": None}
+    with pytest.raises(ValidationError, match="auth is for ArcGIS services"):
+        config(layer, data_source_type="file", service_url=None, auth={"secret": "SOME_TOKEN"})
 
 
 @pytest.mark.parametrize(
@@ -145,6 +231,7 @@ def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
         ("a.csv", b"a\n\xff\xfe\xfa\n", "a.csv is not readable"),
         ("a.csv", b"", "a.csv is not readable"),
         ("a.geojson", b"{", "a.geojson is not readable"),
+        ("a.geojson", b'{"features": [1]}', "a.geojson is not readable"),
         ("a.geojson", b"[1]", "no GeoJSON FeatureCollection"),
         ("a.json", b'{"rows": []}', "no GeoJSON FeatureCollection"),
         ("a.parquet", b"PAR1 not really", "a.parquet is not readable"),
@@ -160,52 +247,3 @@ def test_what_cannot_be_read_is_told_clearly(
     with pytest.raises(SourceError, match=message) as error:
         told(tmp_path, name or "gone.csv")
     assert "test" in str(error.value)
-
-
-class _Site(BaseHTTPRequestHandler):
-    """Answers with the statuses in `failures`, then with the body."""
-
-    failures: list[int]
-    body: bytes
-    agents: list[str | None]
-
-    def do_GET(self) -> None:
-        type(self).agents.append(self.headers["User-Agent"])
-        status = self.failures.pop(0) if self.failures else 200
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(self.body) if status == 200 else 0))
-        self.send_header("Last-Modified", "Fri, 01 May 2026 10:00:00 GMT")
-        self.end_headers()
-        self.wfile.write(self.body if status == 200 else b"")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def site(body: bytes, *failures: int) -> Iterator[tuple[str, list[str | None]]]:
-    handler = type("Site", (_Site,), {"failures": list(failures), "body": body, "agents": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler.agents  # type: ignore[attr-defined]
-        server.shutdown()
-
-
-def test_a_download_survives_one_failure(tmp_path: Path) -> None:
-    with site(b"Id\n007\n", 503) as (url, agents):
-        rows, _ = pulled(tmp_path, f"{url}/data/a.csv?year=2026")
-        assert len(agents) == 2
-        found = told(tmp_path, f"{url}/data/a.csv")
-    assert rows == [{"Id": "007"}]
-    assert agents[0] == "hc_platform"
-    assert str(found.edited_at) == "2026-05-01 10:00:00+00:00"
-    kept = sorted(p.name for p in (tmp_path / ".downloads" / "test").iterdir())
-    assert kept == ["a.csv"]  # whole, and no part beside it
-
-
-def test_a_download_that_is_not_there_is_not_asked_for_twice(tmp_path: Path) -> None:
-    with site(b"", 404, 404) as (url, agents):
-        with pytest.raises(SourceError, match=r"could not be fetched: .*404"):
-            told(tmp_path, f"{url}/a.csv")
-        assert len(agents) == 1
-    assert list((tmp_path / ".downloads" / "test").iterdir()) == []

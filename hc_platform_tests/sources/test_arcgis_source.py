@@ -1,0 +1,58 @@
+"""ArcGIS as a source: what the config and the environment lack is told, and an edit date costs metadata only."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hc_platform.sources import SourceError, SourceOptions, source_for
+from hc_platform_tests.hosting_capacity.making import config
+from hc_platform_tests.integration.fake_arcgis import FakeLayer, serve_layer
+
+FAST = SourceOptions(min_interval_s=0, attempts=1)
+
+
+class Counted(FakeLayer):
+    queries = 0
+
+    def query(self, params: dict[str, str]) -> dict[str, Any]:
+        self.queries += 1
+        return super().query(params)
+
+
+class Undated(FakeLayer):
+    def metadata(self) -> dict[str, Any]:
+        return {k: v for k, v in super().metadata().items() if k != "editingInfo"}
+
+
+def test_the_edit_date_is_asked_of_the_metadata_alone() -> None:
+    layer = Counted(10)
+    with serve_layer(layer) as url:
+        made = config({"name": "Sections", "field_map": {}}, service_url=url)
+        edited = source_for(made, FAST).edited_at(made, made.layers[0])
+    assert edited == datetime.fromtimestamp(1_700_000_000, UTC)
+    assert layer.queries == 0
+
+
+def test_a_layer_without_an_edit_date_tells_none() -> None:
+    with serve_layer(Undated(10)) as url:
+        made = config({"name": "Sections", "field_map": {}}, service_url=url)
+        assert source_for(made, FAST).edited_at(made, made.layers[0]) is None
+
+
+@pytest.mark.parametrize("question", ["describe", "edited_at", "pull"])
+def test_a_secret_that_is_not_set_is_named_and_not_tried_again(
+    question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "abc")
+    with serve_layer(FakeLayer(10)) as url:
+        layer = {"name": "Sections", "field_map": {}}
+        made = config(layer, service_url=url, auth={"secret": "SOME_TOKEN"})
+        source = source_for(made, FAST)
+        found = source.describe(made, made.layers[0])
+        monkeypatch.delenv("SOME_TOKEN")
+        more = (found, tmp_path, lambda *_: None) if question == "pull" else ()
+        with pytest.raises(SourceError, match="test: the secret SOME_TOKEN is not set") as error:
+            getattr(source, question)(made, made.layers[0], *more)
+    assert not error.value.retryable
