@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     user_agent: str = Field("hc_platform (open hosting-capacity data)", description="tells servers who asks")
     vacuum_days: int = Field(7, ge=1, description="days that replaced files stay readable")
     run_retention_days: int = Field(90, ge=1, description="days that Dagster runs are kept")
-    warehouse_memory: str = Field("1GB", description="DuckDB memory limit while sorting and publishing")
+    warehouse_memory: str = Field("512MB", description="DuckDB memory limit while sorting and publishing")
 
     @cached_property
     def root(self) -> str:
