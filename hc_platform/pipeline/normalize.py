@@ -5,9 +5,10 @@ What does not: what a row means (`hosting_capacity.sections`), or when it runs (
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,13 +22,14 @@ from hc_platform.geo.geometry import hilbert_key
 from hc_platform.hosting_capacity import checks
 from hc_platform.hosting_capacity.checks import Check
 from hc_platform.hosting_capacity.keys import repeated_keys
-from hc_platform.hosting_capacity.sections import normalize
+from hc_platform.hosting_capacity.sections import Normalized, normalize
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import unknown_constraints
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.fetch import hash_of, log_event
 from hc_platform.pipeline.lookups import feeder_ids
 from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
+from hc_platform.pipeline.threads import in_order
 from hc_platform.sources.base import LayerDescription, match_fields
 from hc_platform.tables import sql_text
 
@@ -220,31 +222,30 @@ def _write_parts(
     rejected: list[pl.DataFrame] = [REJECTED_FEATURES.empty()]
     quality: list[pl.DataFrame] = []
     part = rows = 0
-    for batch in lake.batches(RAW_FEATURES, BATCH_ROWS, utility_code=code, snapshot=snapshot):
-        for (label,), raw in batch.partition_by("layer", as_dict=True, maintain_order=True).items():
-            if label not in names:
-                continue  # a layer that the config has dropped since; it is told of in skipped_layers
-            layer = config.layer(str(label))
-            done = normalize(
-                raw,
-                config,
-                layer,
-                snapshot=snapshot,
-                feeder_ids=lookups.get(layer.label),
-                names=names[layer.label],
-            )
-            fetched[layer.label] += done.fetched
-            accepted[layer.label] += done.sections["feature_key"].n_unique()
-            rejected.append(done.rejected)
-            quality.append(done.quality.with_columns(layer=pl.lit(layer.label)))
-            done.sections.with_columns(
-                # a row's own number: a feature that holds several feeders has one key for all of them
-                row=pl.int_range(rows, rows + pl.len(), dtype=pl.Int64),
-                key_hash=_key_hash("record_key"),
-                hilbert=hilbert_key(done.sections["centroid_lon"], done.sections["centroid_lat"]),
-            ).write_parquet(folder / f"part-{part:06d}.parquet", compression="lz4")
-            part += 1
-            rows += done.sections.height
+
+    def work() -> Iterator[Callable[[], tuple[str, Normalized]]]:
+        for batch in lake.batches(RAW_FEATURES, BATCH_ROWS, utility_code=code, snapshot=snapshot):
+            for (label,), raw in batch.partition_by("layer", as_dict=True, maintain_order=True).items():
+                if label in names:  # else a layer that the config has dropped since: see skipped_layers
+                    yield partial(one, str(label), raw)
+
+    def one(label: str, raw: pl.DataFrame) -> tuple[str, Normalized]:
+        ids, layer = lookups.get(label), config.layer(label)
+        return label, normalize(raw, config, layer, snapshot=snapshot, feeder_ids=ids, names=names[label])
+
+    for label, done in in_order(work()):
+        fetched[label] += done.fetched
+        accepted[label] += done.sections["feature_key"].n_unique()
+        rejected.append(done.rejected)
+        quality.append(done.quality.with_columns(layer=pl.lit(label)))
+        done.sections.with_columns(
+            # a row's own number: a feature that holds several feeders has one key for all of them
+            row=pl.int_range(rows, rows + pl.len(), dtype=pl.Int64),
+            key_hash=_key_hash("record_key"),
+            hilbert=hilbert_key(done.sections["centroid_lon"], done.sections["centroid_lat"]),
+        ).write_parquet(folder / f"part-{part:06d}.parquet", compression="lz4")
+        part += 1
+        rows += done.sections.height
     if part == 0:
         SECTIONS.empty().with_columns(
             content_hash=pl.lit(0, pl.UInt64),

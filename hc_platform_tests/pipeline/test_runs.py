@@ -141,9 +141,7 @@ def test_the_hash_does_not_depend_on_the_paging(tmp_path: Path) -> None:
     assert verify(windows(tmp_path, [[1, 2, 3, 6]]), 4, "x").source_hash != whole.source_hash
 
 
-@pytest.mark.parametrize(
-    "parts", [[[1, 1]], [[1, 2], [2, 3]], [[2, 1]], [[3], [1]], [[1, None]]]
-)
+@pytest.mark.parametrize("parts", [[[1, 1]], [[1, 2], [2, 3]], [[2, 1]], [[3], [1]], [[1, None]]])
 def test_ids_that_are_not_unique_and_ascending_are_refused(tmp_path: Path, parts: Any) -> None:
     count = sum(map(len, parts))
     with pytest.raises(PartialPullError, match="x: "):
