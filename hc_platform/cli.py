@@ -142,7 +142,7 @@ def utilities(data_dir: DataDir = None) -> None:
 
     from hc_platform.hosting_capacity.tables import INGESTION_EVENTS
     from hc_platform.orchestration.partitions import STALE_AFTER
-    from hc_platform.pipeline.national import fold_runs
+    from hc_platform.pipeline.national import fold_runs, ingested
 
     settings = _settings(data_dir)
     catalog = load_catalog(settings.configs)
@@ -150,7 +150,7 @@ def utilities(data_dir: DataDir = None) -> None:
     rows = []
     for config in catalog.values():
         own = runs.filter(pl.col("utility_code") == config.utility_code)
-        good = own.filter(pl.col("status").is_in(["complete", "changed", "unchanged"]))
+        good = ingested(own)
         last: datetime | None = (
             good.sort("completed_at")["completed_at"].to_list()[-1] if good.height else None
         )

@@ -13,6 +13,7 @@ import polars as pl
 
 from hc_platform.catalog.fields import Cadence
 from hc_platform.hosting_capacity.tables import LAKE_TABLES, SOURCE_LAYERS
+from hc_platform.lake.warehouse import publish
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.utility_assets import RAW, asset_keys
@@ -161,6 +162,8 @@ def upkeep_job(platform: Platform) -> dg.JobDefinition:
         for table in LAKE_TABLES:
             removed = platform.lake.vacuum(table, platform.settings.vacuum_days)
             context.log.info(f"{table.name}: {removed} files removed")
+        # compaction wrote new files, and the warehouse's views name the old ones
+        publish(platform.lake, platform.settings.warehouse_path, memory=platform.settings.warehouse_memory)
 
     @dg.op
     def prune_runs(context: dg.OpExecutionContext) -> None:

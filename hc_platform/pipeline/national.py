@@ -108,15 +108,16 @@ def fold_runs(events: pl.DataFrame) -> pl.DataFrame:
     return INGESTION_RUNS.conform(runs)
 
 
+def ingested(runs: pl.DataFrame) -> pl.DataFrame:
+    """The INGESTION_RUNS that brought rows into the tables, or found that they stand: a fetch alone does not count."""
+    arrived = pl.col("status").is_in(["complete", "changed"]) & pl.col("records_written").is_not_null()
+    return runs.filter(arrived | (pl.col("status") == "unchanged"))
+
+
 def refresh_utilities(lake: Lake, catalog: Catalog, run_id: str | None = None) -> pl.DataFrame:
     """Rebuild utilities from the configs and the ingestion runs; returns them."""
-    done = (
-        lake.scan(INGESTION_RUNS)
-        .filter(pl.col("status").is_in(["complete", "changed", "unchanged"]))
-        .group_by("utility_code")
-        .agg(last_ingested_at=pl.max("completed_at"))
-        .collect()
-    )
+    runs = lake.scan(INGESTION_RUNS).collect()
+    done = ingested(runs).group_by("utility_code").agg(last_ingested_at=pl.max("completed_at"))
     held = pl.DataFrame(
         [(p["utility_code"], p["snapshot"]) for p in lake.partitions(RAW_FEATURES)],
         schema={"utility_code": pl.String, "last_snapshot": pl.String},

@@ -20,6 +20,7 @@ from hc_platform.hosting_capacity.tables import (
     SECTIONS,
     SOURCE_LAYERS,
     SUMMARIES,
+    UTILITIES,
 )
 from hc_platform.lake.warehouse import connect
 from hc_platform.orchestration.automation import upkeep_job, upstream_edits
@@ -228,6 +229,11 @@ def test_a_row_change_is_blocked_until_somebody_accepts_it(
     few = at(9, "CSV_LineSection < 10")
     blocked = run_utility(few, instance, "pge", "2026-09")
     assert "row_count_is_stable" in (blocked.error or "")
+    assert run_national(few, instance).success
+    runs = platform.lake.scan(INGESTION_RUNS).sort("started_at").collect()
+    [(last,)] = platform.lake.scan(UTILITIES).select("last_ingested_at").collect().rows()
+    assert runs["records_written"].is_null().to_list() == [False, True]
+    assert last == runs["completed_at"][0], "a fetch whose sections are blocked has brought nothing"
     assert "--accept-row-change" in (blocked.error or "")
     assert run_utility(few, instance, "pge", "2026-09", accept_row_change=True).success
 
@@ -239,6 +245,8 @@ def test_upkeep_deletes_runs_past_their_retention_and_keeps_the_others(
     rows = platform.lake.scan(SECTIONS).collect().height
     assert upkeep_job(platform).execute_in_process(instance=instance).success
     assert instance.get_run_by_id(outcome.run_id) is not None
+    with connect(str(platform.settings.data_dir)) as con:  # the published views name files that are there
+        assert con.sql("SELECT count(*) FROM sections").fetchall() == [(rows,)]
     later = replace(platform, now=lambda: datetime.now(UTC) + timedelta(days=91))
     assert upkeep_job(later).execute_in_process(instance=instance).success
     assert instance.get_run_by_id(outcome.run_id) is None
