@@ -5,27 +5,17 @@ checks, Dagster's column schema, the warehouse comments and docs/tables.md.
 What does not: how a value gets there (`values`, `sections`, `feeders`, `summaries`).
 """
 
-from typing import Final
+from typing import Final, get_args
 
+from hc_platform.catalog.fields import CapacityBasis, Constraint, Grain, Resource, ValueStatus
 from hc_platform.tables import Column, Table, columns
 
-RESOURCES: Final = ("generation", "load", "storage")
-GRAINS: Final = ("feeder", "section", "tile", "point", "class")
-CONSTRAINTS: Final = (
-    "thermal",
-    "voltage",
-    "protection",
-    "islanding",
-    "flicker",
-    "reverse_flow",
-    "substation",
-    "regulator",
-    "other",
-    "none",
-)
+RESOURCES: Final = get_args(Resource)
+GRAINS: Final = get_args(Grain)
+CONSTRAINTS: Final = get_args(Constraint)
 CENSORED: Final = ("none", "at_ceiling", "at_floor")
-VALUE_STATUS: Final = ("published", "redacted", "pending", "not_published")
-CAPACITY_BASIS: Final = ("gross", "net_of_existing")
+VALUE_STATUS: Final = get_args(ValueStatus)
+CAPACITY_BASIS: Final = get_args(CapacityBasis)
 
 _UTILITY = Column("utility_code", "text", "The utility, as its YAML names it.", required=True)
 _SNAPSHOT = Column(

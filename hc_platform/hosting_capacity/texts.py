@@ -11,11 +11,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import polars as pl
 
-ValueStatus = Literal["published", "redacted", "pending", "not_published"]
+from hc_platform.catalog.fields import ValueStatus
+
 Nulls = Mapping[str, ValueStatus]
 
 NO_NULLS: Nulls = MappingProxyType({})

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from hc_platform.catalog.fields import ValueStatus
 from hc_platform.hosting_capacity.dates import parse_date
 from hc_platform.hosting_capacity.texts import (
     NO_NULLS,
     SIGNED,
     Nulls,
-    ValueStatus,
     fold,
     fold_key,
     grouped_number,
