@@ -23,11 +23,14 @@ from hc_platform.hosting_capacity.tables import (
     UTILITIES,
 )
 from hc_platform.lake.warehouse import connect
+from hc_platform.orchestration import utility_assets
 from hc_platform.orchestration.automation import upkeep_job, upstream_edits
 from hc_platform.orchestration.local_runs import run_national, run_utility
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.snapshots import snapshot_at
 from hc_platform.settings import Settings
+from hc_platform.sources import PartialPullError
+from hc_platform.sources.arcgis_source import ArcGISSource
 
 NOW = snapshot_at(datetime.now(UTC), "monthly")
 
@@ -313,3 +316,25 @@ def test_an_unchanged_month_makes_rows_anew_only_when_the_config_changed(
             "SELECT max(hosting_capacity_mw) FROM hosting_capacity_records_latest"
         ).fetchall()
     assert latest == greatest
+
+
+def test_a_pull_that_came_short_is_tried_again_within_the_run(
+    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    class ShortOnce(ArcGISSource):
+        def pull(self, *arguments: Any) -> Any:
+            tries.append("pull")
+            if len(tries) == 1:
+                raise PartialPullError("pepco: 3 features are missing")
+            return super().pull(*arguments)
+
+    monkeypatch.setattr(utility_assets, "source_for", lambda config, options: ShortOnce(options))
+    monkeypatch.setattr(utility_assets, "_RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
+    outcome = run_utility(build_definitions(platform), instance, "pepco", NOW)
+    assert outcome.success, outcome.error
+    assert len(tries) > 1
+    key = dg.AssetCheckKey(dg.AssetKey(["raw_features", "pepco"]), "count_equals_server")
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
+    assert next(record.status.value for record in history) == "SUCCEEDED"
