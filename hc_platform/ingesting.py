@@ -39,9 +39,10 @@ def execute(
 ) -> None:
     """Run each pair's assets and then the national ones; exit 1 if any failed."""
     from hc_platform.definitions import build_definitions
-    from hc_platform.orchestration.local_runs import local_instance, run_national, run_utility
+    from hc_platform.orchestration.local_runs import holders, local_instance, run_national, run_utility
     from hc_platform.orchestration.partitions import PARTITIONS
     from hc_platform.orchestration.platform import Platform
+    from hc_platform.orchestration.utility_assets import host_pool
 
     for code, snapshot in wanted:
         known = PARTITIONS[catalog[code].cadence].get_partition_keys()
@@ -53,6 +54,11 @@ def execute(
     with progress_bars() as watch, local_instance(settings) as instance:
         definitions = build_definitions(Platform(settings, catalog, watch=watch))
         for code, snapshot in wanted:
+            pool = host_pool(catalog[code])
+            if not rebuild and (busy := holders(instance, pool)):
+                err.print(
+                    f"{code} {snapshot}: waiting for run {', '.join(busy)}, which fetches from the same host"
+                )
             outcome = run_utility(
                 definitions,
                 instance,

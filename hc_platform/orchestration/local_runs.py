@@ -87,6 +87,11 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def holders(instance: dg.DagsterInstance, pool: str) -> list[str]:
+    """The runs that hold the pool's slots now: a new run waits for them."""
+    return sorted(instance.event_log_storage.get_concurrency_info(pool).active_run_ids)
+
+
 def run_utility(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,

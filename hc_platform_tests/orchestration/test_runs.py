@@ -25,7 +25,7 @@ from hc_platform.hosting_capacity.tables import (
 from hc_platform.lake.warehouse import connect
 from hc_platform.orchestration import utility_assets
 from hc_platform.orchestration.automation import upkeep_job, upstream_edits
-from hc_platform.orchestration.local_runs import run_national, run_utility
+from hc_platform.orchestration.local_runs import holders, run_national, run_utility
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.snapshots import snapshot_at
 from hc_platform.settings import Settings
@@ -338,3 +338,15 @@ def test_a_pull_that_came_short_is_tried_again_within_the_run(
     key = dg.AssetCheckKey(dg.AssetKey(["raw_features", "pepco"]), "count_equals_server")
     history = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
     assert next(record.status.value for record in history) == "SUCCEEDED"
+
+
+def test_who_holds_a_hosts_slot_is_told(platform: Platform, tmp_path: Path) -> None:
+    pool = utility_assets.host_pool(platform.catalog["pepco"])
+    with dg.instance_for_test(overrides={"concurrency": {"pools": {"default_limit": 1}}}) as instance:
+        assert holders(instance, pool) == []
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+        run = instance.create_run_for_job(dg.GraphDefinition("x", node_defs=[]).to_job())
+        instance.event_log_storage.claim_concurrency_slot(pool, run.run_id, "step")
+        assert holders(instance, pool) == [run.run_id]
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        assert holders(instance, pool) == []
