@@ -42,7 +42,6 @@ __all__ = [
     "parse_date",
     "parse_identifier",
     "parse_network",
-    "parse_number",
     "parse_overhead",
     "parse_phase",
     "parse_text",
@@ -160,32 +159,6 @@ def parse_capacity(
                 bad=_unread() & field("low").is_null() & field("high").is_null(),
             )
         },
-    )
-
-
-def parse_number(text: pl.Expr, *, nulls: Nulls = NO_NULLS) -> pl.Expr:
-    """Parse plain numbers into struct{value: Float64, status: String, bad: Boolean}.
-
-    "12", "1e3", "-0.65", "1,234.5"; no unit, no range, no bound, those are bad. ``nulls`` and the built-in
-    null words work as in ``parse_capacity``.
-    """
-    field = pl.field
-    return staged(
-        text,
-        {"number": plain_number(field("text"))},
-        {"folded": pl.when(field("number").is_null()).then(fold(field("text")))},
-        {
-            "number": pl.coalesce(
-                field("number"), grouped_number(field("folded").str.extract(rf"^({SIGNED})$"))
-            )
-        },
-        {
-            "null_status": pl.coalesce(
-                word_status(field("folded"), nulls, numeric=True), number_status(field("number"), nulls)
-            )
-        },
-        {"value": pl.when(field("null_status").is_null()).then(field("number"))},
-        {"out": pl.struct(value=field("value"), status=_status(), bad=_unread())},
     )
 
 
