@@ -1,0 +1,1 @@
+"""Charge control: tariffs, MOER, decisions and commands for registered EV chargers."""

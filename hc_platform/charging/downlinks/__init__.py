@@ -1,0 +1,1 @@
+"""Downlinks: how bytes reach a charger, and how news of them come back."""

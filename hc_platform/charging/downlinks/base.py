@@ -1,0 +1,67 @@
+"""How a command leaves: one interface for all downlinks, and what can go wrong.
+
+What belongs here: the interface and its errors. What does not: which command, when (`delivery`), which bytes
+(`payloads`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from hc_platform.charging.models import Command, State
+
+
+class DownlinkError(Exception):
+    """The attempt failed; the message says how and is kept with the command. Plain: worth another attempt."""
+
+
+class ThrottledError(DownlinkError):
+    """Too many at once (HTTP 429): try again later, and send fewer."""
+
+
+class RejectedError(DownlinkError):
+    """No attempt will ever succeed (device unknown to the network, payload refused): a dead letter."""
+
+
+class Downlink(Protocol):
+    """Sends a payload to a device."""
+
+    name: str
+    confirms: bool
+    """Whether delivery events come back; without them a command stays `sent`."""
+
+    def send(self, command: Command, payload: bytes) -> str:
+        """Hand the payload to the network; returns its message id.
+
+        Accepted is not delivered: that is told later by an event.
+        Raises ThrottledError, RejectedError, or DownlinkError for what may succeed another time.
+        """
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A delivery event: what became of a message."""
+
+    message_id: str
+    delivered: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """A device's own word on its state."""
+
+    device_id: str
+    state: State
+    at: datetime
+
+
+class Events(Protocol):
+    """Where delivery events and uplinks come in."""
+
+    def receive(self) -> Iterable["Delivery | Uplink"]:
+        """Those that wait now; one that was handed out and not `done` comes again."""
+
+    def done(self) -> None:
+        """All that was handed out has been dealt with."""

@@ -1,0 +1,1 @@
+"""The marginal operating emissions rate (MOER): readings, whether they can be trusted, and WattTime's API."""

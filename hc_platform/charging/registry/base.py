@@ -1,0 +1,126 @@
+"""The one interface to what changes row by row: devices, their control, the outbox, the token bucket.
+
+What belongs here: the interface and its errors. What does not: its implementations (`sqlite`, `dynamo`), or anything
+that decides. Both implementations pass one contract suite.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import polars as pl
+
+from hc_platform.charging.models import Change, Command, Control, Device, DeviceStatus, State
+
+
+class ConflictError(Exception):
+    """Another writer was first; the message names the device and both versions."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """The earliest instants at which something is to do, UTC; None: nothing is waiting."""
+
+    control: datetime | None
+    command: datetime | None
+
+
+class Registry(Protocol):
+    """Devices, controls, commands.
+
+    Safe for several processes at once; every write survives `kill -9` whole or not at all.
+    """
+
+    def put_device(self, device: Device, *, now: datetime) -> Device:
+        """Write a device whose `registry_version` is the one it was read with (0: a new one).
+
+        Returns it with the next version and its times set; bumps `version()` in the same transaction.
+        Raises ConflictError if the stored one has another version.
+        """
+
+    def device(self, device_id: str) -> Device | None:
+        """One device."""
+
+    def devices(self, status: DeviceStatus | None = None) -> Iterator[list[Device]]:
+        """All devices, or those of a status, page by page, by device_id within a status."""
+
+    def fleet(self) -> pl.DataFrame:
+        """What a decision needs: every active device, and every inactive one whose control still says pause.
+
+        One row a device: the columns of `FLEET` (device fields, then its control's, NULL where it has none yet).
+        """
+
+    def version(self) -> int:
+        """Grows with every device write: a cheap way to see that the registry changed."""
+
+    def put_schedule_row(self, row: Mapping[str, Any]) -> None:
+        """Write one flat tariff row (key utility_id, rate_plan), as `tariffs.rows` has it."""
+
+    def schedule_rows(self) -> list[dict[str, Any]]:
+        """All flat tariff rows."""
+
+    def control(self, device_id: str) -> Control | None:
+        """One device's control."""
+
+    def commit(self, changes: Sequence[Change], *, now: datetime) -> list[str]:
+        """Write each change if the stored control's rev is one less than its own (absent: 0); returns the losers' ids.
+
+        A change is one transaction: the control, the new command as pending, and the device's older commands that are
+        pending or sent-and-not-acked as superseded. One being sent just now is left to its sender.
+        """
+
+    def next_due(self) -> Due:
+        """The least next_check_at of active devices, and the least instant at which `claim` will find something."""
+
+    def claim(self, *, now: datetime, limit: int, lease_until: datetime, owner: str) -> list[Command]:
+        """Lease up to `limit` commands for sending: by priority, then oldest first.
+
+        Taken: pending or sent with next_try_at <= now; sending whose lease is over. Never one whose device has a newer
+        version (it is marked superseded instead), never while another version of that device is leased.
+        Each comes back as sending with attempts + 1; of several claimers one gets it.
+        """
+
+    def settle(self, command: Command, *, owner: str) -> bool:
+        """Store a claimed command's outcome (status sent, pending, dead or dropped, with its fields).
+
+        False, and nothing written, unless it is still leased to `owner`. If a newer version exists by now, it is stored
+        as superseded whatever the outcome, with its message_id kept.
+        """
+
+    def acknowledge(self, message_id: str, *, delivered: bool, now: datetime) -> Command | None:
+        """A delivery event: sent becomes acked, or pending again (next_try_at = now) when it was not delivered.
+
+        None where no sent command has that message id (unknown, superseded, or acked before).
+        """
+
+    def report(self, device_id: str, state: State, *, at: datetime) -> Control | None:
+        """An uplink told the device's state; older reports than the stored one are ignored. None: unknown device.
+
+        Changes neither rev nor ver: a report is no decision.
+        """
+
+    def resend(
+        self, device_id: str, ver: int, *, priority: int, reasons: int, count: bool, now: datetime
+    ) -> bool:
+        """Put that version's sent or acked command back to pending, the same command_id; `count` adds to resends.
+
+        False unless it is the device's newest version.
+        """
+
+    def commands(
+        self, *, device_id: str | None = None, status: str | None = None, since: datetime | None = None
+    ) -> Iterator[list[Command]]:
+        """Commands page by page: of a device, of a status, updated at or after `since`."""
+
+    def take_tokens(self, wanted: int, *, rate: float, burst: float, now: datetime) -> int:
+        """Take up to `wanted` of the bucket that all runs share: `rate` tokens a second, never more than `burst`."""
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a small text for the next run."""
+
+    def recall(self, key: str) -> str | None:
+        """The text kept under that key."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

@@ -1,0 +1,1 @@
+"""Tariffs: what a plan's hours cost, relative to each other, at any instant."""
