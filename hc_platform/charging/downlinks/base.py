@@ -32,16 +32,16 @@ class Downlink(Protocol):
     """Whether delivery events come back; without them a command stays `sent`."""
 
     def send(self, command: Command, payload: bytes) -> str:
-        """Hand the payload to the network; returns its message id.
+        """Hand the payload to the network; returns the message id that its delivery events will bear.
 
-        Accepted is not delivered: that is told later by an event.
+        Accepted is not delivered: that is told later by an event. Delivered is not obeyed: that is told by an uplink.
         Raises ThrottledError, RejectedError, or DownlinkError for what may succeed another time.
         """
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery event: what became of a message."""
+    """A delivery event: what became of a message. Comes at least once, and in any order."""
 
     message_id: str
     delivered: bool
@@ -58,10 +58,18 @@ class Uplink:
 
 
 class Events(Protocol):
-    """Where delivery events and uplinks come in."""
+    """Where delivery events and uplinks come in. What cannot be read is kept aside and counted, never handed out."""
+
+    rejected: int
+    """Messages kept aside so far by this object because they cannot be read."""
+    ignored: int
+    """Well-formed ones about nothing we sent, such as the delivery of an uplink."""
 
     def receive(self) -> Iterable["Delivery | Uplink"]:
-        """Those that wait now; one that was handed out and not `done` comes again."""
+        """Those that wait now; one that was handed out and not `done` comes again.
+
+        Raises DownlinkError where the place cannot be read.
+        """
 
     def done(self) -> None:
-        """All that was handed out has been dealt with."""
+        """All that was handed out has been dealt with. Raises DownlinkError where that cannot be told."""
