@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hc_platform.catalog.loading import ConfigError, Problem, load_catalog, load_config
+from hc_platform.catalog.loading import load_catalog, load_config
+from hc_platform.documents import ConfigError, Problem
 
 GOOD = """\
 utility_code: demo

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from hc_platform.catalog.loading import _Loader, load_catalog
+from hc_platform.catalog.loading import load_catalog
 from hc_platform.catalog.models import UtilityConfig, json_schema
+from hc_platform.documents import Loader
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "utility_configs"
@@ -35,7 +36,7 @@ def test_the_six_utilities_are_there_with_their_ids() -> None:
 def test_every_config_fits_the_json_schema(path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     # Editors read dates as text; PyYAML gives date objects, which JSON does not know.
-    data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    data = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
