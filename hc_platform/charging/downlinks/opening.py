@@ -1,0 +1,58 @@
+"""From one text in the settings to a downlink, or to a source of events.
+
+What belongs here: the forms of that text. What does not: what each of them does.
+"""
+
+from pathlib import Path
+
+from hc_platform.charging.downlinks.base import Downlink, Events
+from hc_platform.charging.downlinks.local import FileEvents, LocalDownlink
+from hc_platform.charging.downlinks.mqtt import MqttDownlink
+from hc_platform.charging.downlinks.sidewalk import SidewalkDownlink
+from hc_platform.charging.downlinks.sqs import SqsEvents
+
+
+def open_downlink(
+    where: str, *, region: str | None = None, endpoint_url: str | None = None, timeout_s: float = 10.0
+) -> Downlink:
+    """file:FOLDER, sidewalk, or mqtt:PREFIX.
+
+    Raises ValueError for another text; DownlinkError where AWS's client cannot be made.
+    """
+    kind, _, rest = where.partition(":")
+    if kind == "file" and rest:
+        return LocalDownlink(Path(rest))
+    if kind == "sidewalk" and not rest:
+        return SidewalkDownlink(region=region or "us-east-1", endpoint_url=endpoint_url, timeout_s=timeout_s)
+    if kind == "mqtt" and rest:
+        return MqttDownlink(rest, region=region, endpoint_url=endpoint_url, timeout_s=timeout_s)
+    raise ValueError(f"downlink {where!r}: give file:FOLDER, sidewalk, or mqtt:PREFIX")
+
+
+def open_events(where: str | None, *, rejected: Path, region: str | None = None) -> Events:
+    """file:FOLDER, or the URL of an SQS queue; None for nowhere. `rejected` keeps what a queue's messages said.
+
+    Raises ValueError for another text; DownlinkError for a URL that is no queue's.
+    """
+    if where is None:
+        return NoEvents()
+    kind, _, rest = where.partition(":")
+    if kind == "file" and rest:
+        return FileEvents(Path(rest))
+    if kind in ("http", "https"):
+        return SqsEvents(where, rejected=rejected, region=region)
+    raise ValueError(f"events {where!r}: give file:FOLDER or the https URL of an SQS queue")
+
+
+class NoEvents:
+    """Nothing ever comes in."""
+
+    rejected = 0
+    ignored = 0
+
+    def receive(self) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def done(self) -> None:
+        """Nothing was handed out."""
