@@ -45,6 +45,7 @@ class Loader(yaml.SafeLoader):
     """YAML's safe subset, with duplicate keys refused: a second `where:` would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; raises ConstructorError for a key that stands there twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

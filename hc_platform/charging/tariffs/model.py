@@ -24,9 +24,14 @@ A file holds one utility with its rate plans:
 """
 
 import datetime as dt
-from typing import Annotated, Final, Literal
+import functools
+import zoneinfo
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from hc_platform.documents import nearest
 
 Observed = Literal["none", "sunday_to_monday", "nearest_weekday"]
 DayKind = Literal["weekdays", "weekends", "holidays", "all", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -35,9 +40,42 @@ VerificationStatus = Literal["checked_against_tariff", "documented", "imported",
 RANKS: Final = {0: "cheaper than the base", 1: "base", 2: "shoulder", 3: "peak", 4: "dearer than peak"}
 """The scale that all tariffs share, so that one policy (`pause_rank`) fits all of them."""
 
+
+def _month_day(text: str) -> str:
+    try:
+        dt.datetime.strptime(f"2000-{text}", "%Y-%m-%d")  # noqa: DTZ007 - a leap year: 02-29 is a day
+    except ValueError:
+        raise ValueError(f"{text!r} is no day of the year; write it as mm-dd, e.g. '06-01'") from None
+    return text
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _zone(name: str) -> str:
+    if name not in _zones():
+        near = nearest(name, sorted(_zones()))
+        hint = f"did you mean {near}?" if near else "e.g. America/Denver"
+        raise ValueError(f"no time zone is called {name!r} in the IANA database; {hint}")
+    return name
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 _Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=64)]
-_MonthDay = Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
-_WallTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+_MonthDay = Annotated[str, Field(pattern=r"^\d\d-\d\d$"), AfterValidator(_month_day)]
+_Zone = Annotated[str, AfterValidator(_zone)]
+_Start = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+_End = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+_Days = Annotated[
+    tuple[DayKind, ...],
+    BeforeValidator(_several, json_schema_input_type=DayKind | tuple[DayKind, ...]),
+    Field(min_length=1),
+]
 
 
 class _Model(BaseModel):
@@ -68,15 +106,38 @@ class Period(_Model):
     """
 
     tier: _Key
-    days: DayKind | tuple[DayKind, ...] = "all"
+    days: _Days = ("all",)
     seasons: tuple[_Key, ...] = ()
-    start: _WallTime = "00:00"
-    end: _WallTime = "24:00"
+    start: _Start = "00:00"
+    end: _End = "24:00"
     priority: int = 0
+
+    @property
+    def start_minute(self) -> int:
+        """Minutes from local midnight to the start, 0 to 1439."""
+        return _minute(self.start)
+
+    @property
+    def end_minute(self) -> int:
+        """Minutes from the start day's local midnight to the end: beyond 1440 where it is past midnight."""
+        minute = _minute(self.end)
+        return minute if minute > self.start_minute else minute + 1440
+
+    def __str__(self) -> str:
+        parts = [self.tier, f"{self.start}-{self.end}", *self.days, *self.seasons]
+        return " ".join([*parts, f"priority {self.priority}"] if self.priority else parts)
+
+
+def _minute(time: str) -> int:
+    return int(time[:2]) * 60 + int(time[3:])
 
 
 class TariffVersion(_Model):
-    """What held from one local day to another, both inclusive. A flat plan has one tier and no periods."""
+    """What held from one local day to another, both inclusive. A flat plan has one tier and no periods.
+
+    `seasons`: first and last day as mm-dd, both inclusive, over the new year where the last is before the first;
+    02-29 is the end of February in every year. `source_sha256`: of the document that it was read from.
+    """
 
     effective_from: dt.date
     effective_to: dt.date | None = None
@@ -94,6 +155,15 @@ class TariffVersion(_Model):
         """Whether the hour makes no difference."""
         return len(self.tiers) == 1
 
+    @property
+    def base_tier(self) -> str | None:
+        """The tier of all time that no period covers; None where periods must cover it all."""
+        return next(iter(self.tiers)) if self.is_flat and not self.periods else self.default_tier
+
+    def covers(self, day: dt.date) -> bool:
+        """Whether it holds on that local day."""
+        return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
+
 
 class TariffVerification(_Model):
     """How the plan's facts were checked, when, and against what."""
@@ -109,7 +179,7 @@ class RatePlan(_Model):
 
     name: str
     clock: Literal["prevailing", "standard"] = "prevailing"
-    timezone: str | None = Field(None, description="where it differs from the utility's")
+    timezone: _Zone | None = Field(None, description="where it differs from the utility's")
     verification: TariffVerification
     versions: tuple[TariffVersion, ...] = Field(min_length=1)
 
@@ -121,7 +191,7 @@ class TariffFile(_Model):
     utility_name: str
     eia_id: int | None = None
     states: tuple[str, ...] = ()
-    timezone: str
+    timezone: _Zone
     rate_plans: dict[_Key, RatePlan] = Field(min_length=1)
 
 
@@ -137,3 +207,16 @@ class Tariff(_Model):
     def schedule(self) -> str:
         """utility_id/rate_plan."""
         return f"{self.utility_id}/{self.rate_plan}"
+
+    def version_on(self, day: dt.date) -> TariffVersion | None:
+        """What holds on that local day; None before the first, after the last and in between versions."""
+        return next((version for version in self.plan.versions if version.covers(day)), None)
+
+
+def tariffs_of(file: TariffFile) -> Mapping[str, Tariff]:
+    """A file's tariffs by utility_id/rate_plan."""
+    tariffs = (
+        Tariff(utility_id=file.utility_id, rate_plan=key, timezone=plan.timezone or file.timezone, plan=plan)
+        for key, plan in file.rate_plans.items()
+    )
+    return {tariff.schedule: tariff for tariff in tariffs}
