@@ -36,6 +36,29 @@ class Settings(BaseSettings):
     run_retention_days: int = Field(90, ge=1, description="days that Dagster runs are kept")
     warehouse_memory: str = Field("512MB", description="DuckDB memory limit while sorting and publishing")
 
+    tariff_dir: Path | None = Field(None, description="the folder of tariffs, tou_schedules")
+    policy_file: Path | None = Field(None, description="the file of charge policies")
+    registry: str | None = Field(
+        None,
+        description="where devices and commands are kept: an SQLite file, or dynamodb://prefix?region=...",
+    )
+    downlink: str | None = Field(
+        None, description="where commands go: file:FOLDER, sidewalk, or mqtt:TOPIC-PREFIX"
+    )
+    downlink_rate: float = Field(
+        10.0, gt=0, description="commands a second, over all runs together: the downlink's quota"
+    )
+    events: str | None = Field(None, description="where news of devices come from: file:FOLDER or an SQS URL")
+    payload_secret: str | None = Field(
+        None, description="the name of the environment variable with the key that authenticates payloads"
+    )
+    watttime_url: str = Field("https://api.watttime.org", description="WattTime's API")
+    zip_tables: str | None = Field(None, description="ZIP-to-utility CSV files, separated by commas")
+    territories: Path | None = Field(None, description="GeoParquet of utility territories with EIA ids")
+    utility_sales: Path | None = Field(
+        None, description="EIA-861 sales CSV: each utility's balancing authority"
+    )
+
     @cached_property
     def root(self) -> str:
         """The lake's root, absolute."""
@@ -62,6 +85,33 @@ class Settings(BaseSettings):
     def imports(self) -> Path:
         """Local files named by configs must lie below this folder."""
         return (self.import_dir or self.data_dir / "imports").resolve()
+
+    @cached_property
+    def tariffs(self) -> Path:
+        """HC_TARIFF_DIR, else the data folder's own tou_schedules (a demo has some), else the project's."""
+        own = self.data_dir / "tou_schedules"
+        return self.tariff_dir or (own if own.is_dir() else PROJECT_DIR / "tou_schedules")
+
+    @cached_property
+    def policies(self) -> Path:
+        """HC_POLICY_FILE, else the data folder's own charge_policies.yaml, else the project's."""
+        own = self.data_dir / "charge_policies.yaml"
+        return self.policy_file or (own if own.is_file() else PROJECT_DIR / "charge_policies.yaml")
+
+    @cached_property
+    def registry_at(self) -> str:
+        """Where the device registry is; default an SQLite file in the data folder."""
+        return self.registry or str(self.data_dir.resolve() / "registry.sqlite")
+
+    @cached_property
+    def downlink_to(self) -> str:
+        """Where commands go; default a folder of the data folder, one file a day."""
+        return self.downlink or f"file:{self.data_dir.resolve() / 'downlink'}"
+
+    @cached_property
+    def events_from(self) -> str:
+        """Where delivery events and uplinks come from; default a folder of the data folder."""
+        return self.events or f"file:{self.data_dir.resolve() / 'uplink'}"
 
 
 def secret(name: str) -> str:

@@ -208,6 +208,7 @@ _FLEET: dict[str, ColumnType] = {
     "override_until": "timestamp",
     "deadline": "timestamp",
     "need_s": "int",
+    "spread": "int",  # a stable hash of the device_id, 0 to 2^32: what jitter is drawn from
     # from here the device's control, NULL where it has none yet
     "rev": "int",
     "ver": "int",

@@ -1,0 +1,64 @@
+"""What charge control reaches: registry, lake, schedules, WattTime, downlink, events, clock.
+
+What belongs here: opening them as the settings say. What does not: anything they are used for.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from hc_platform.charging.delivery import Quota
+from hc_platform.charging.downlinks.base import Downlink, Events
+from hc_platform.charging.downlinks.opening import open_downlink, open_events
+from hc_platform.charging.moer.watttime import WattTime
+from hc_platform.charging.payloads import key_from_environment
+from hc_platform.charging.registry.base import Registry
+from hc_platform.charging.registry.opening import open_registry
+from hc_platform.lake.store import Lake, open_lake
+from hc_platform.settings import Settings
+
+WATTTIME_SECRETS: Final = ("WATTTIME_USERNAME", "WATTTIME_PASSWORD")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that a tick needs. `watttime` None: no credentials, tariffs alone decide."""
+
+    registry: Registry
+    lake: Lake
+    tariff_dir: Path
+    policy_file: Path
+    downlink: Downlink
+    events: Events
+    watttime: WattTime | None = None
+    payload_key: bytes | None = field(default=None, repr=False)
+    quota: Quota = field(default_factory=Quota)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Site:
+    """Open all of it.
+
+    Raises ValueError or LookupError, naming the setting, where one says something that cannot be.
+    """
+    return Site(
+        registry=open_registry(settings.registry_at),
+        lake=open_lake(settings.root),
+        tariff_dir=settings.tariffs,
+        policy_file=settings.policies,
+        downlink=open_downlink(settings.downlink_to),
+        events=open_events(settings.events_from),
+        watttime=_watttime(settings),
+        payload_key=key_from_environment(settings.payload_secret),
+        quota=Quota(rate=settings.downlink_rate, burst=max(settings.downlink_rate, 1.0) * 2),
+        now=now,
+    )
+
+
+def _watttime(settings: Settings) -> WattTime | None:
+    if not all(os.environ.get(name) for name in WATTTIME_SECRETS):
+        return None
+    return WattTime.from_environment(base_url=settings.watttime_url)

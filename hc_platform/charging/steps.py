@@ -1,0 +1,270 @@
+"""The steps of a run: load devices, schedules and MOER, decide, enqueue, deliver.
+
+What belongs here: each step as a function over a `Site`, for the Dagster job, the command line and tests alike. What
+does not: the rules (`decision`), the sender (`delivery`), the tables (`recording`), when to run (`wake`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final, Literal
+
+import polars as pl
+
+from hc_platform.charging import delivery
+from hc_platform.charging.decision import decide
+from hc_platform.charging.models import Change, Command, Control, Policy, Reading, command_id
+from hc_platform.charging.moer.readings import alerts, clock_trusted, moer_class
+from hc_platform.charging.moer.watttime import read_regions
+from hc_platform.charging.policies import load_policies, policies_hash
+from hc_platform.charging.site import Site
+from hc_platform.charging.tables import MOER_READINGS
+from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
+from hc_platform.charging.tariffs.rows import tariff_from_row
+from hc_platform.charging.timeline import Timeline, timeline
+
+Mode = Literal["live", "backfill"]
+PAST: Final = timedelta(minutes=10)
+"""An instant further back than this is history: decided, never commanded (case 45)."""
+_POLL_S = 300
+_MOER_BUDGET_S = 20.0
+_DISABLED_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Tariffs and policies as they are now, compiled around an instant."""
+
+    tariffs: Tariffs
+    timeline: Timeline
+    policies: dict[str, Policy]
+    hash: str
+
+
+@dataclass(frozen=True)
+class Moer:
+    """The regions' readings. `usable` None: MOER is not in use."""
+
+    readings: list[Reading] = field(default_factory=list)
+    usable: pl.DataFrame | None = None
+    clock_trusted: bool = True
+    alerts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided for an instant, and what for."""
+
+    frame: pl.DataFrame
+    as_of: datetime
+    mode: Mode
+    inputs_hash: str
+
+
+def whole_second(at: datetime) -> datetime:
+    """The instant without its fraction: windows and commands are in whole seconds."""
+    return at.replace(microsecond=0)
+
+
+def mode_at(as_of: datetime, now: datetime) -> Mode:
+    """Whether commands may follow from a decision for that instant."""
+    return "backfill" if now - as_of > PAST else "live"
+
+
+def load_schedules(site: Site, around: datetime) -> Schedules:
+    """Tariffs from tou_schedules/ and, for plans that no file has, from the registry's flat rows; and policies.
+
+    Compiled once a day and content, then kept. Raises ConfigError with every mistake of every file.
+    """
+    tariffs = load_tariffs(site.tariff_dir)
+    rows = [
+        row
+        for row in site.registry.schedule_rows()
+        if f"{row['utility_id']}/{row['rate_plan']}" not in tariffs
+    ]
+    if rows:
+        tariffs = tariffs.with_more(tariff_from_row(row) for row in rows)
+    policies = load_policies(site.policy_file)
+    day = around.replace(hour=0, minute=0, second=0, microsecond=0)
+    digest = hashlib.sha256(f"{tariffs.hash}|{policies_hash(policies)}".encode()).hexdigest()
+    return Schedules(tariffs, _compiled(tariffs, day), policies, digest)
+
+
+@lru_cache(maxsize=4)
+def _compiled(tariffs: Tariffs, day: datetime) -> Timeline:
+    return timeline(tariffs, day)
+
+
+def regions_in_use(fleet: pl.DataFrame, policies: Mapping[str, Policy]) -> list[str]:
+    """The regions of active devices whose policy heeds MOER."""
+    heedless = [name for name, policy in policies.items() if not policy.use_moer]
+    rows = fleet.filter((pl.col("status") == "active") & ~pl.col("policy_id").is_in(heedless))
+    return rows["watttime_region"].drop_nulls().unique().sort().to_list()
+
+
+def read_moer(site: Site, regions: Iterable[str], now: datetime) -> Moer:
+    """Each region's reading: the one of the last five minutes if there is one, else asked for, once.
+
+    A failure leaves the last good reading in force for as long as its policy's time to live; a region that the account
+    may not read is not asked again for a day.
+    """
+    if site.watttime is None:
+        return Moer()
+    kept = {region: _recalled(site, region) for region in regions}
+    due = [r for r, (last, _) in kept.items() if not _is_fresh(last, now)]
+    fetched = read_regions(site.watttime, due, now=now, budget_s=_MOER_BUDGET_S)
+    for reading in fetched:
+        good = reading if reading.failure is None else kept[reading.region][1]
+        kept[reading.region] = (reading, good)
+        _remember(site, reading, good)
+    last = [reading for reading, _ in kept.values() if reading is not None]
+    offset = site.watttime.clock_offset_s
+    usable = [good or newest for newest, good in kept.values()]
+    return Moer(last, readings_frame(usable), clock_trusted(offset), alerts(last, offset))
+
+
+def readings_frame(readings: Iterable[Reading | None]) -> pl.DataFrame:
+    """Readings as the columns of MOER_READINGS."""
+    rows = [r.model_dump() for r in readings if r is not None]
+    names = [n for n in MOER_READINGS.names if n != "run_id"]
+    schema = {n: MOER_READINGS.schema[n] for n in names}
+    return pl.DataFrame(rows, schema=schema, orient="row") if rows else pl.DataFrame(schema=schema)
+
+
+def _is_fresh(reading: Reading | None, now: datetime) -> bool:
+    if reading is None:
+        return False
+    age = now - reading.fetched_at
+    return timedelta(0) <= age < (_DISABLED_FOR if reading.disabled else timedelta(seconds=_POLL_S - 5))
+
+
+def _recalled(site: Site, region: str) -> tuple[Reading | None, Reading | None]:
+    """The last reading and the last good one."""
+    text = site.registry.recall(f"moer/{region}")
+    if text is None:
+        return None, None
+    last, good = json.loads(text)
+    return Reading.model_validate(last), Reading.model_validate(good) if good else None
+
+
+def _remember(site: Site, last: Reading, good: Reading | None) -> None:
+    both = [last.model_dump(mode="json"), good.model_dump(mode="json") if good else None]
+    site.registry.remember(f"moer/{last.region}", json.dumps(both))
+
+
+def decide_fleet(
+    fleet: pl.DataFrame, schedules: Schedules, moer: Moer, as_of: datetime, mode: Mode, registry_version: int
+) -> Decided:
+    """Every device's decision at that instant."""
+    frame = decide(
+        fleet,
+        as_of,
+        tariffs=schedules.timeline,
+        utilities=schedules.tariffs.utilities,
+        policies=schedules.policies,
+        readings=moer.usable,
+        clock_trusted=moer.clock_trusted,
+    )
+    points = [] if moer.usable is None else moer.usable.select("region", "point_time", "percentile").rows()
+    inputs = [
+        schedules.hash,
+        registry_version,
+        as_of.isoformat(),
+        moer.clock_trusted,
+        sorted(points, key=str),
+    ]
+    return Decided(frame, as_of, mode, hashlib.sha256(json.dumps(inputs, default=str).encode()).hexdigest())
+
+
+def enqueue(site: Site, decided: Decided) -> list[str]:
+    """Write every changed control, with the command that it needs, in one transaction each.
+
+    Returns the devices that another run wrote first: its decision stands. Raises ValueError for a decision about the
+    past: history makes no commands.
+    """
+    if decided.mode != "live":
+        raise ValueError(f"{decided.as_of} is past: it is decided for the record only")
+    changed = decided.frame.filter("changed")
+    now = site.now()
+    changes = (
+        Change(control=_control(row), command=_command(row, decided.as_of, now) if row["commanded"] else None)
+        for row in changed.iter_rows(named=True)
+    )
+    return [lost for batch in _batches(changes, 10_000) for lost in site.registry.commit(batch, now=now)]
+
+
+def _batches(changes: Iterable[Change], size: int) -> Iterable[list[Change]]:
+    batch: list[Change] = []
+    for change in changes:
+        batch.append(change)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _control(row: Mapping[str, object]) -> Control:
+    return Control.model_validate({name: row[name] for name in Control.model_fields})
+
+
+def _command(row: Mapping[str, object], as_of: datetime, now: datetime) -> Command:
+    device, ver = str(row["device_id"]), int(str(row["ver"]))
+    desired = "pause" if row["desired"] == "pause" else "allow"
+    return Command.model_validate(
+        {
+            "device_id": device,
+            "ver": ver,
+            "command_id": command_id(device, ver),
+            "wireless_device_id": row["wireless_device_id"],
+            "protocol": row["protocol"],
+            "desired": desired,
+            "window_start": row["window_start"],
+            "window_end": row["window_end"],
+            "reasons": row["reasons"],
+            "priority": 0 if desired == "allow" else 1,
+            "next_try_at": now,
+            # a release has no end: a car must never stand because a message was given up
+            "expires_at": row["window_end"],
+            "created_at": now,
+            "updated_at": now,
+        }
+    )
+
+
+def send_heartbeats(site: Site, decided: Decided, schedules: Schedules, now: datetime) -> int:
+    """Say a standing window again to devices whose policy wants that; the same window, the same command_id."""
+    due = {n: timedelta(seconds=p.heartbeat_s) for n, p in schedules.policies.items() if p.heartbeat_s}
+    paused = decided.frame.filter(
+        pl.col("policy_id").is_in(list(due)) & (pl.col("desired") == "pause") & ~pl.col("commanded")
+    )
+    sent = 0
+    for row in paused.iter_rows(named=True):
+        for page in site.registry.commands(device_id=row["device_id"]):
+            for command in page:
+                quiet = command.sent_at is not None and now - command.sent_at >= due[row["policy_id"]]
+                if command.ver == row["ver"] and command.status in ("sent", "acked") and quiet:
+                    reasons = command.reasons | int(delivery.Reason.HEARTBEAT)
+                    sent += site.registry.resend(
+                        command.device_id, command.ver, priority=2, reasons=reasons, count=False, now=now
+                    )
+    return sent
+
+
+def moer_classes(moer: Moer, policies: Mapping[str, Policy], as_of: datetime) -> dict[str, str]:
+    """Each region's class under each pair of thresholds in use: what must change before MOER can change a decision."""
+    if moer.usable is None:
+        return {}
+    classes = {}
+    kinds = {(p.moer_on, p.moer_off, p.moer_ttl_s, p.moer_skew_s) for p in policies.values() if p.use_moer}
+    for on, off, ttl, skew in sorted(kinds):
+        young = pl.col("point_time").is_between(
+            as_of - timedelta(seconds=ttl), as_of + timedelta(seconds=skew)
+        )
+        rows = moer.usable.select("region", pl.when(young).then(moer_class(pl.col("percentile"), on, off)))
+        for region, kind in rows.iter_rows():
+            classes[f"{region} {on:g}/{off:g}/{ttl}"] = kind or "none"
+    return classes
