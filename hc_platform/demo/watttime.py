@@ -226,8 +226,13 @@ def serve_watttime(port: int = 0, **behaviour: Any) -> Iterator[DemoWattTime]:
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing: the requests are counted."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that hangs up (it gave up waiting) is no news."""
+
+    server = Server(("127.0.0.1", port), Handler)
     demo.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -1,14 +1,12 @@
-"""WattTime's API v3: log in, ask for regions' readings, and what to make of what comes back.
+"""WattTime's API v3: log in, ask for regions' readings, inside a time budget.
 
-What belongs here: HTTP with WattTime, its retries inside a time budget, the parsing of its answers. What does not:
-whether a reading can be trusted (`readings`), or what a pause follows from it.
+What belongs here: HTTP with WattTime and its retries. What does not: what its answers say (`answers`), or whether a
+reading can be trusted (`readings`).
 
 Facts (docs.watttime.org): login by Basic auth gives a token for 30 minutes; 3,000 requests and 100 logins in 5 minutes,
 429 beyond; 403 where the account's plan does not hold the region; the signal index is a percentile of 5-minute points.
 """
 
-import json
-import logging
 import math
 import random
 import threading
@@ -26,9 +24,18 @@ import polars as pl
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from hc_platform.charging.models import Reading
+from hc_platform.charging.moer.answers import (
+    DisabledRegionError,
+    LoginError,
+    WattTimeError,
+    frame_of,
+    index_of,
+    object_of,
+    points_of,
+)
 from hc_platform.settings import secret
 
-log = logging.getLogger(__name__)
+__all__ = ["DisabledRegionError", "LoginError", "Place", "WattTime", "WattTimeError", "read_regions"]
 
 BASE_URL: Final = "https://api.watttime.org"
 USERNAME_VARIABLE: Final = "WATTTIME_USERNAME"
@@ -43,18 +50,6 @@ _MAX_BYTES = 16 * 2**20  # a month of 5-minute points is 0.6 MB
 _HISTORY_DAYS = 30  # the API takes at most 32 days at a time
 _THREADS = 8
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class WattTimeError(Exception):
-    """WattTime gave nothing to use; the message says why in a few words and never holds a secret."""
-
-
-class LoginError(WattTimeError):
-    """No token: credentials refused, or the login did not answer."""
-
-
-class DisabledRegionError(WattTimeError):
-    """HTTP 403: the account's plan does not hold the region; asking again soon does not help."""
 
 
 class _PassingError(WattTimeError):
@@ -150,7 +145,7 @@ class WattTime:
     def forecast(self, region: str, *, horizon_hours: int = 24, budget_s: float = 30.0) -> pl.DataFrame:
         """The forecast MOER: columns time (UTC) and moer (as answered, lbs CO2/MWh), by time; raises WattTimeError."""
         asked = {"region": region, "signal_type": "co2_moer", "horizon_hours": horizon_hours}
-        return _frame(_points(self._get("/v3/forecast", asked, self.monotonic() + budget_s)))
+        return frame_of(points_of(self._get("/v3/forecast", asked, self.monotonic() + budget_s)))
 
     def historical(
         self, region: str, start: datetime, end: datetime, *, budget_s: float = 60.0
@@ -169,11 +164,11 @@ class WattTime:
                 "start": _stamp(start),
                 "end": _stamp(until),
             }
-            points |= dict(_points(self._get("/v3/historical", asked, deadline)))
+            points |= dict(points_of(self._get("/v3/historical", asked, deadline)))
             if until == end:
                 break
             start = until
-        return _frame(points.items())
+        return frame_of(points.items())
 
     def region_from_loc(self, lat: float, lon: float, *, budget_s: float = 30.0) -> Place:
         """The MOER region at a point (degrees, WGS 84); raises WattTimeError, also where WattTime has none."""
@@ -187,7 +182,7 @@ class WattTime:
     def _reading(self, region: str, now: datetime, deadline: float) -> Reading:
         try:
             asked = {"region": region, "signal_type": "co2_moer"}
-            at, value = _index(self._get("/v3/signal-index", asked, deadline), region)
+            at, value = index_of(self._get("/v3/signal-index", asked, deadline), region)
             return Reading(region=region, fetched_at=now, point_time=at, percentile=value)
         except WattTimeError as error:
             disabled = isinstance(error, DisabledRegionError)
@@ -204,7 +199,7 @@ class WattTime:
             raise DisabledRegionError("http 403: the WattTime account may not read this region")
         if status != 200:
             raise WattTimeError(f"http {status}{' after a new login' if status == 401 else ''}")
-        return _object(body)
+        return object_of(body)
 
     def _valid_token(self, deadline: float) -> str:
         with self._lock:
@@ -227,7 +222,7 @@ class WattTime:
         asked_at = self.monotonic()
         try:
             status, body = self._patiently("/login", deadline, auth=self._auth, locked=True)
-            token = _object(body).get("token") if status == 200 else None
+            token = object_of(body).get("token") if status == 200 else None
         except WattTimeError as error:
             raise LoginError(f"login at WattTime failed: {error}") from None
         if status != 200:
@@ -348,52 +343,3 @@ def _retry_after(headers: httpx.Headers, now: datetime) -> float:
         )
     except (TypeError, ValueError):
         return 0.0
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise WattTimeError("the answer is no JSON") from None
-    if not isinstance(value, dict):
-        raise WattTimeError("the answer is no JSON object")
-    return value
-
-
-def _points(body: Mapping[str, Any]) -> list[tuple[datetime, float]]:
-    data = body.get("data")
-    if not isinstance(data, list):
-        raise WattTimeError("the answer has no data")
-    return [_point(item) for item in data]
-
-
-def _point(item: object) -> tuple[datetime, float]:
-    """A point's time and value, the value as it is, be it NaN; raises WattTimeError where one is missing."""
-    stamp, value = (item.get("point_time"), item.get("value")) if isinstance(item, dict) else (None, None)
-    try:
-        at = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
-        if at is None or at.tzinfo is None:
-            raise WattTimeError("a point has no point_time with an offset")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise WattTimeError(f"a point's value is no number but {type(value).__name__}")
-        return at.astimezone(UTC), float(value)
-    except (ValueError, OverflowError):
-        raise WattTimeError("a point's point_time or value cannot be read") from None
-
-
-def _index(body: Mapping[str, Any], region: str) -> tuple[datetime, float]:
-    """The newest point of a signal-index answer, unless it says that it is about something else."""
-    told = body.get("meta")
-    meta = told if isinstance(told, dict) else {}
-    for name, expected in (("units", "percentile"), ("region", region)):
-        if meta.get(name, expected) != expected:
-            raise WattTimeError(f"the answer's {name} is not {expected}")
-    points = _points(body)
-    if not points:
-        raise WattTimeError("empty data")
-    return max(points, key=lambda point: point[0])
-
-
-def _frame(points: Iterable[tuple[datetime, float]]) -> pl.DataFrame:
-    schema = {"time": pl.Datetime("us", "UTC"), "moer": pl.Float64()}
-    return pl.DataFrame(list(points), schema=schema, orient="row").sort("time")
