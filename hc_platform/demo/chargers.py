@@ -57,7 +57,7 @@ class Charger:
         now = self._settled(at)
         if decoded.kind == "window":
             # Only the window is replaced: a device that is paused stays so, if need be until the new window ends.
-            self._memory = replace(now, window=decoded, resume_at=None)
+            self._memory = replace(now, window=decoded)
         else:
             resume = at + decoded.resume_after if decoded.resume_after else None
             self._memory = _Memory(allowed=decoded.kind == "allow", resume_at=resume)

@@ -41,7 +41,8 @@ def client(service: str, *, region: str | None, endpoint_url: str | None, timeou
         max_pool_connections=32,
     )
     try:
-        return boto3.client(service, region_name=region, endpoint_url=endpoint_url, config=config)  # type: ignore[call-overload]
+        # a session of its own: boto3's shared one is not made to be used by several threads
+        return boto3.Session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)  # type: ignore[call-overload]
     except (BotoCoreError, ValueError) as error:
         raise DownlinkError(f"cannot make a client of {service}: {error}") from error
 
