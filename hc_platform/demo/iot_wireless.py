@@ -246,6 +246,7 @@ class _Requests(BaseHTTPRequestHandler):
     """One connection, kept open between requests as AWS does."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every answer waits 40 ms for the client's acknowledgement
     aws: IotWireless
 
     def do_POST(self) -> None:

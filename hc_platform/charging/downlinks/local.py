@@ -7,6 +7,7 @@ What does not: what an event means (`events`), any network.
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,9 @@ class FileEvents:
         try:
             (self.folder / "done").mkdir(parents=True, exist_ok=True)
             for path, size in self._read.items():
-                if path.exists() and path.stat().st_size == size:
-                    path.replace(self._resting_place(path))
-        except FileNotFoundError:  # another run was done with it first
-            pass
+                with suppress(FileNotFoundError):  # another run was done with it first
+                    if path.stat().st_size == size:
+                        path.replace(self._resting_place(path))
         except OSError as error:
             raise DownlinkError(f"cannot move files of {self.folder} to done/: {error}") from error
         self._read = {}

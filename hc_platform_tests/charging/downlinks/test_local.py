@@ -21,7 +21,7 @@ from hc_platform.charging.payloads import encode
 from hc_platform_tests.charging.downlinks.making import command
 downlink = LocalDownlink(Path(sys.argv[1]))
 for ver in range(1, 301):
-    what = command(device_id=sys.argv[2], ver=ver, error="x" * ver)
+    what = command(device_id=sys.argv[2], ver=ver)
     downlink.send(what, encode(what))
 """
 UPLINK = '{"device_id": "ch-1", "state": "pause", "at": "2026-07-01T23:00:04Z"}'

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_case_42_too_many_are_throttled_and_not_tried_again_by_boto3(fleet: Flee
         with pytest.raises(ThrottledError, match="429"):
             sender.send(command(), PAYLOAD)
         assert aws.answers == {202: 2, 429: 1}
+
+
+def test_case_42_of_many_senders_at_once_exactly_the_burst_gets_through(fleet: Fleet) -> None:
+    with IotWireless(fleet.chargers, deliver=fleet.deliver, rate=0, burst=100) as aws:
+        sender = downlink(aws)
+
+        def send(ver: int) -> str | None:
+            try:
+                return sender.send(command(ver=ver), PAYLOAD)
+            except ThrottledError:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            sent = [message for message in pool.map(send, range(1, 161)) if message]
+        assert aws.answers == {202: 100, 429: 60}
+        assert sorted(sent) == sorted(d.message_id for d in deliveries(aws))
+        assert len(set(sent)) == 100
 
 
 def test_case_43_an_unknown_device_is_rejected_for_good(aws: IotWireless) -> None:
