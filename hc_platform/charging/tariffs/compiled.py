@@ -106,6 +106,31 @@ def _day_plan(version: TariffVersion, day: Day, day_before: Day) -> list[tuple[i
     return [(minute, _tier(version, of_day, minute)) for minute in edges(of_day)]
 
 
+class DayPart(NamedTuple):
+    """A part of one local day in one tier, on the tariff's clock; `end` has the offset of `start`."""
+
+    start: dt.datetime
+    end: dt.datetime
+    tier: str | None
+
+
+def day_parts(tariff: Tariff, day: dt.date) -> list[DayPart]:
+    """The local day from its first to its last minute; a jump of the clock begins a new part."""
+    midnight = dt.datetime.combine(day, dt.time(), dt.UTC)  # local midnight is within 14 hours of it
+    parts: list[DayPart] = []
+    last: _Stretch | None = None
+    for each in _stretches(tariff, midnight - _DAY, midnight + 2 * _DAY):
+        zone = dt.timezone(each.offset * _MICROSECOND)
+        start, end = ((_EPOCH + at * _MICROSECOND).astimezone(zone) for at in (each.start, each.end))
+        if start.date() == day:
+            if last and (last.tier, last.offset) == (each.tier, each.offset):
+                parts[-1] = parts[-1]._replace(end=end)
+            else:
+                parts.append(DayPart(start, end, each.tier))
+            last = each
+    return parts
+
+
 class _Stretch(NamedTuple):
     start: int  # microseconds since 1970, UTC
     end: int
