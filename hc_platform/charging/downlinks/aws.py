@@ -32,7 +32,7 @@ def utc_now() -> datetime:
 def client(service: str, *, region: str | None, endpoint_url: str | None, timeout_s: float) -> Any:
     """A boto3 client that tries once; its keys, and an endpoint not given, come from the environment as boto3 has it.
 
-    Raises DownlinkError where it cannot be made (no such region, a broken profile).
+    Raises ValueError where it cannot be made (no region, a broken profile): a setting is wrong, no attempt will mend it.
     """
     config = Config(
         connect_timeout=min(5.0, timeout_s),
@@ -44,7 +44,7 @@ def client(service: str, *, region: str | None, endpoint_url: str | None, timeou
         # a session of its own: boto3's shared one is not made to be used by several threads
         return boto3.Session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)  # type: ignore[call-overload]
     except (BotoCoreError, ValueError) as error:
-        raise DownlinkError(f"cannot make a client of {service}: {error}") from error
+        raise ValueError(f"cannot make a client of AWS {service}: {error}") from error
 
 
 @contextmanager

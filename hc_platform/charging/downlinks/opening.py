@@ -17,7 +17,7 @@ def open_downlink(
 ) -> Downlink:
     """file:FOLDER, sidewalk, or mqtt:PREFIX.
 
-    Raises ValueError for another text; DownlinkError where AWS's client cannot be made.
+    Raises ValueError for another text, or where AWS's client cannot be made.
     """
     kind, _, rest = where.partition(":")
     if kind == "file" and rest:
@@ -32,7 +32,7 @@ def open_downlink(
 def open_events(where: str | None, *, rejected: Path, region: str | None = None) -> Events:
     """file:FOLDER, or the URL of an SQS queue; None for nowhere. `rejected` keeps what a queue's messages said.
 
-    Raises ValueError for another text; DownlinkError for a URL that is no queue's.
+    Raises ValueError for another text, or a URL that is no queue's.
     """
     if where is None:
         return NoEvents()

@@ -34,11 +34,11 @@ class SqsEvents:
         most: int = 5_000,
         wait_s: int = 1,
     ) -> None:
-        """The region and endpoint are read from the queue's URL where not given. Raises DownlinkError."""
+        """The region and endpoint are read from the queue's URL where not given. Raises ValueError where it is none."""
         parts = urlsplit(queue_url)
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not host or parts.path.count("/") < 2:
-            raise DownlinkError(
+            raise ValueError(
                 f"{queue_url!r} is no SQS queue URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)"
             )
         if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):

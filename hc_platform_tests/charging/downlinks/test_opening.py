@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hc_platform.charging.downlinks.base import DownlinkError
 from hc_platform.charging.downlinks.local import FileEvents, LocalDownlink
 from hc_platform.charging.downlinks.mqtt import MqttDownlink
 from hc_platform.charging.downlinks.opening import NoEvents, open_downlink, open_events
@@ -53,5 +52,12 @@ def test_another_source_of_events_is_refused(where: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("where", ["https://", "https://example.org", "http://host/queue"])
 def test_a_url_that_is_no_queues_is_refused(where: str, tmp_path: Path) -> None:
-    with pytest.raises(DownlinkError, match="no SQS queue URL"):
+    with pytest.raises(ValueError, match="no SQS queue URL"):
         open_events(where, rejected=tmp_path)
+
+
+def test_without_a_region_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with pytest.raises(ValueError, match="iot-data: You must specify a region"):
+        open_downlink("mqtt:fleet")
