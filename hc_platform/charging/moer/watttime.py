@@ -102,7 +102,7 @@ class WattTime:
         self._token: str | None = None
         self._token_until = -math.inf
         self._relogin_at = -math.inf
-        self._offsets: deque[float] = deque(maxlen=9)
+        self._offsets: deque[tuple[float, float]] = deque(maxlen=256)
 
     @classmethod
     def from_environment(
@@ -122,12 +122,15 @@ class WattTime:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """Our clock less WattTime's, in seconds (positive: ours is ahead): median of the last answers, None before any.
+        """Our clock less WattTime's, in seconds (positive: ours is ahead); None before any answer.
 
-        From the HTTP Date header, which has whole seconds: good to about a second.
+        The median of the newest answer and those of the minute before it, so of one run; from the HTTP Date header,
+        which has whole seconds: good to about a second.
         """
         with self._lock:
-            return median(self._offsets) if self._offsets else None
+            since = self._offsets[-1][0] - 60 if self._offsets else 0.0
+            recent = [offset for at, offset in self._offsets if at >= since]
+        return median(recent) if recent else None
 
     def login(self, *, budget_s: float = 30.0) -> None:
         """Make sure that there is a token for some minutes; raises LoginError."""
@@ -295,7 +298,7 @@ class WattTime:
         if theirs.tzinfo is None:  # RFC 5322's "-0000": UTC without a zone
             theirs = theirs.replace(tzinfo=UTC)
         ours = before + (self._clock() - before) / 2
-        offset = (ours - theirs).total_seconds()
+        offset = self.monotonic(), (ours - theirs).total_seconds()
         if locked:
             self._offsets.append(offset)
         else:

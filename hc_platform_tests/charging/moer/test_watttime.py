@@ -272,6 +272,17 @@ def test_case_41_one_odd_answer_does_not_move_the_offset(
     assert client.clock_offset_s == pytest.approx(0, abs=1)
 
 
+def test_case_41_a_clock_that_was_set_right_is_trusted_at_the_next_run(
+    demo: DemoWattTime, client: WattTime, clock: Clock
+) -> None:
+    for ahead_s in (-3_600, 0, -3_600):
+        demo.date_offset_s = ahead_s
+        read_regions(client, ["PSCO"], now=clock.now(), budget_s=60)
+        assert client.clock_offset_s == pytest.approx(-ahead_s, abs=1)
+        clock.passed += 300
+    assert client.clock_offset_s == pytest.approx(3_600, abs=1), "without news it stands"
+
+
 def test_forecast_history_and_index_agree(demo: DemoWattTime, client: WattTime, clock: Clock) -> None:
     now = clock.now()
     history = client.historical("PSCO", now - timedelta(days=70), now)
