@@ -26,6 +26,8 @@ from hc_platform.settings import Settings, secret
 
 API_URL: Final = "https://api.openei.org/utility_rates"
 KEY_NAME: Final = "OPENEI_API_KEY"
+UNLABELLED: Final = "USURDB rate without a label"
+"""How the note of such a version begins, by which the next import knows it again."""
 _SCHEDULES: Final = ("energyweekdayschedule", "energyweekendschedule")
 _LABEL: Final = re.compile(r"/rate/view/([0-9A-Za-z]+)/?$")
 Rate = Mapping[str, Any]
@@ -168,6 +170,11 @@ def label_of(rate: Rate) -> str | None:
     return str(rate["label"]).strip() if rate.get("label") else None
 
 
+def eia_id_of(rate: Rate) -> int | None:
+    """EIA's id of the utility."""
+    return _whole(rate.get("eiaid")) or None
+
+
 def label_in(url: str | None) -> str | None:
     """The label at the end of a rate's address; None for any other address."""
     found = _LABEL.search(url) if url and "openei.org/" in url else None
@@ -209,7 +216,7 @@ def _convert(
     ranks = month_ranks(weekdays, weekends, _prices(tiers, 0, weekdays, weekends))
     if not timezone:
         raise _RefusalError("USURDB has no timezone; give it with --timezone, e.g. America/Denver")
-    notes = [f"USURDB {label or 'rate without a label'}: USURDB has no holidays"]
+    notes = [f"{f'USURDB {label}' if label else UNLABELLED}: USURDB has no holidays"]
     for tier in range(1, max(len(period) for period in tiers)):
         if month_ranks(weekdays, weekends, _prices(tiers, tier, weekdays, weekends)) != ranks:
             notes.append(
@@ -221,7 +228,7 @@ def _convert(
         label=label,
         utility_id=utility_id,
         utility_name=utility or utility_id,
-        eia_id=_whole(rate["eiaid"]) if rate.get("eiaid") else None,
+        eia_id=eia_id_of(rate),
         rate_plan=rate_plan,
         plan_name=name or rate_plan,
         timezone=timezone,
