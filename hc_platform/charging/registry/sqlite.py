@@ -1,0 +1,364 @@
+"""The registry in one SQLite file: the default, for a million devices on one machine.
+
+What belongs here: reads and writes of the file. What does not: its schema (`sqlite_schema`), the rules (`rules`).
+
+Threads of a process share one connection behind a lock, for SQLite lets only one writer through anyway; processes wait
+for one another in BEGIN IMMEDIATE, up to a minute. `fleet`, the one long read, has a connection of its own: in WAL mode
+it sees one instant of the file, and nobody waits for it.
+"""
+# ruff: noqa: D102, S608 - what a method promises stands in `base`; names come from the models, values are bound
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hc_platform.charging.models import Change, Command, Control, Device, DeviceStatus, State
+from hc_platform.charging.registry.base import ConflictError, Due
+from hc_platform.charging.registry.rows import (
+    FIELDS,
+    Row,
+    micros,
+    moment,
+    spread,
+    to_model,
+    to_models,
+    to_row,
+)
+from hc_platform.charging.registry.rules import CLOSED, KEEP, check, draw, full, pour, settled
+from hc_platform.charging.registry.sqlite_schema import connect
+from hc_platform.charging.tables import FLEET
+
+_PAGE = 5_000
+_CHUNK = 50_000
+_BATCH = 2_000
+
+
+def _names(model: type[Device] | type[Control] | type[Command]) -> str:
+    return ", ".join(FIELDS[model])
+
+
+def _values(model: type[Device] | type[Control] | type[Command]) -> str:
+    return ", ".join(f":{n}" for n in FIELDS[model])
+
+
+def _sets(names: Sequence[str]) -> str:
+    return ", ".join(f"{n} = :{n}" for n in names)
+
+
+_INSERT_DEVICE = f"INSERT INTO devices ({_names(Device)}, spread) VALUES ({_values(Device)}, :spread)"
+_UPDATE_DEVICE = f"""UPDATE devices SET {_sets([n for n in FIELDS[Device] if n != "device_id"])}
+    WHERE device_id = :device_id AND registry_version = :registry_version - 1"""
+
+_INSERT_CONTROL = f"""INSERT OR IGNORE INTO controls ({_names(Control)}, active)
+    SELECT {_values(Control)}, status = 'active' FROM devices WHERE device_id = :device_id"""
+_DECIDED = [n for n in FIELDS[Control] if n not in ("device_id", "reported", "reported_at", "resends")]
+_UPDATE_CONTROL = f"""UPDATE controls SET {_sets(_DECIDED)}, resends = IIF(ver < :ver, :resends, resends)
+    WHERE device_id = :device_id AND rev = :rev - 1 AND ver = :ver - :commands"""
+_INSERT_COMMAND = f"INSERT INTO commands ({_names(Command)}) VALUES ({_values(Command)})"
+_SUPERSEDE = """UPDATE commands SET status = 'superseded', next_try_at = NULL, updated_at = :now
+    WHERE device_id = :device_id AND ver < :ver AND status IN ('pending', 'sent')"""
+_FORGET = f"""DELETE FROM commands WHERE device_id = :device_id AND ver < :ver AND updated_at < :keep_from
+    AND status IN {CLOSED}"""
+
+# a lease of another version that is not over when this one is due
+_BLOCKED = """EXISTS (SELECT 1 FROM commands AS other WHERE other.status = 'sending'
+    AND other.device_id = c.device_id AND other.ver != c.ver AND other.lease_until > {due})"""
+_NEXT_COMMAND = f"""SELECT due_at FROM commands AS c WHERE due_at IS NOT NULL AND NOT {_BLOCKED.format(due="c.due_at")}
+    ORDER BY due_at LIMIT 1"""
+_CANDIDATES = f"""SELECT c.*, k.ver AS newest FROM commands AS c JOIN controls AS k USING (device_id)
+    WHERE c.priority = ? AND c.due_at <= ? AND NOT {_BLOCKED.format(due="?")} ORDER BY c.due_at LIMIT ?"""
+_NEXT_PRIORITY = "SELECT MIN(priority) FROM commands WHERE due_at IS NOT NULL AND (? IS NULL OR priority > ?)"
+_LEASE = """UPDATE commands SET status = 'sending', attempts = attempts + 1, lease_until = ?, lease_owner = ?,
+    updated_at = ? WHERE device_id = ? AND ver = ?"""
+_SETTLED = ("status", "attempts", "next_try_at", "message_id", "error", "sent_at", "acked_at", "updated_at")
+_SETTLE = f"""UPDATE commands SET {_sets(_SETTLED)}, lease_until = NULL, lease_owner = NULL
+    WHERE device_id = :device_id AND ver = :ver"""
+
+_FLEET_COLUMNS = ", ".join(("d." if n in {*FIELDS[Device], "spread"} else "k.") + n for n in FLEET)
+_FLEET = f"""SELECT {_FLEET_COLUMNS} FROM devices AS d LEFT JOIN controls AS k USING (device_id)
+    WHERE d.status = 'active'
+    UNION ALL
+    SELECT {_FLEET_COLUMNS} FROM controls AS k JOIN devices AS d USING (device_id)
+    WHERE k.active = 0 AND k.desired = 'pause'"""
+
+
+class SqliteRegistry:
+    """`registry.base.Registry` in one file, made where it is absent."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        self._db = connect(self.path)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _all(self, sql: str, values: Any = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, values: Any = ()) -> Any:
+        with self._lock:
+            return self._db.execute(sql, values).fetchone()
+
+    # devices
+
+    def put_device(self, device: Device, *, now: datetime) -> Device:
+        with self._transaction() as db:
+            stored = db.execute(
+                "SELECT registry_version, created_at FROM devices WHERE device_id = ?", (device.device_id,)
+            ).fetchone()
+            had = stored["registry_version"] if stored else 0
+            if had != device.registry_version:
+                raise ConflictError(
+                    f"device {device.device_id} is at version {had}, this write is of version "
+                    f"{device.registry_version}: read it again and repeat the change"
+                )
+            first = moment(stored["created_at"]) if stored else None
+            new = device.model_copy(
+                update={"registry_version": had + 1, "created_at": first or now, "updated_at": now}
+            )
+            row = to_row(new) | {"spread": spread(new.device_id)}
+            db.execute(_UPDATE_DEVICE if stored else _INSERT_DEVICE, row)
+            db.execute(
+                "UPDATE controls SET active = ? WHERE device_id = ?",
+                (new.status == "active", new.device_id),
+            )
+            db.execute("UPDATE device_writes SET count = count + 1")
+        return new
+
+    def device(self, device_id: str) -> Device | None:
+        row = self._one("SELECT * FROM devices WHERE device_id = ?", (device_id,))
+        return to_model(Device, dict(row)) if row else None
+
+    def devices(self, status: DeviceStatus | None = None) -> Iterator[list[Device]]:
+        sql = "SELECT * FROM devices WHERE status = ? AND device_id > ? ORDER BY device_id LIMIT ?"
+        for wanted in (status,) if status else ("active", "inactive"):
+            after = ""
+            while rows := self._all(sql, (wanted, after, _PAGE)):
+                after = rows[-1]["device_id"]
+                yield to_models(Device, map(dict, rows))
+
+    def fleet(self) -> pl.DataFrame:
+        stored: dict[str, pl.DataType] = {
+            n: pl.Int64() if isinstance(t, pl.Datetime) else t for n, t in FLEET.items()
+        }
+        frames = [pl.DataFrame(schema=stored)]
+        with closing(connect(self.path)) as db:
+            db.row_factory = None
+            cursor = db.execute(_FLEET)
+            while rows := cursor.fetchmany(_CHUNK):
+                frames.append(
+                    pl.DataFrame(
+                        [
+                            pl.Series(n, values, dtype=t)
+                            for (n, t), values in zip(stored.items(), zip(*rows, strict=True), strict=True)
+                        ]
+                    )
+                )
+        return pl.concat(frames, rechunk=True).cast({n: t for n, t in FLEET.items() if t != stored[n]})
+
+    def version(self) -> int:
+        return int(self._one("SELECT count FROM device_writes")[0])
+
+    # tariff rows
+
+    def put_schedule_row(self, row: Mapping[str, Any]) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO schedule_rows VALUES (?, ?, ?)",
+                (row["utility_id"], row["rate_plan"], json.dumps(dict(row), allow_nan=False)),
+            )
+
+    def schedule_rows(self) -> list[dict[str, Any]]:
+        rows = self._all("SELECT content FROM schedule_rows ORDER BY utility_id, rate_plan")
+        return [json.loads(r["content"]) for r in rows]
+
+    # control and outbox
+
+    def control(self, device_id: str) -> Control | None:
+        row = self._one("SELECT * FROM controls WHERE device_id = ?", (device_id,))
+        return to_model(Control, dict(row)) if row else None
+
+    def commit(self, changes: Sequence[Change], *, now: datetime) -> list[str]:
+        check(changes)
+        lost: list[str] = []
+        for start in range(
+            0, len(changes), _BATCH
+        ):  # many to a transaction: each is whole, and others get a turn
+            with self._transaction() as db:
+                for change in changes[start : start + _BATCH]:
+                    if not _commit(db, change, now):
+                        lost.append(change.control.device_id)
+        return lost
+
+    def next_due(self) -> Due:
+        control = self._one(
+            "SELECT MIN(next_check_at) FROM controls WHERE active = 1 AND next_check_at IS NOT NULL"
+        )
+        command = self._one(_NEXT_COMMAND)
+        return Due(moment(control[0]), moment(command[0]) if command else None)
+
+    def claim(self, *, now: datetime, limit: int, lease_until: datetime, owner: str) -> list[Command]:
+        at, until = micros(now), micros(lease_until)
+        taken: list[Row] = []
+        with self._transaction() as db:
+            priority = None
+            while len(taken) < limit:
+                priority = db.execute(_NEXT_PRIORITY, (priority, priority)).fetchone()[0]
+                if priority is None:
+                    break
+                while len(taken) < limit:
+                    found = db.execute(_CANDIDATES, (priority, at, at, limit - len(taken))).fetchall()
+                    for row in found:
+                        if row["ver"] < row["newest"]:
+                            _supersede(db, row["device_id"], row["ver"], at)
+                        else:
+                            db.execute(_LEASE, (until, owner, at, row["device_id"], row["ver"]))
+                            leased = {"status": "sending", "attempts": row["attempts"] + 1, "updated_at": at}
+                            taken.append(dict(row) | leased | {"lease_until": until, "lease_owner": owner})
+                    if not found:
+                        break
+        return to_models(Command, taken)
+
+    def settle(self, command: Command, *, owner: str) -> bool:
+        settled(command, newer=False)
+        key = (command.device_id, command.ver)
+        with self._transaction() as db:
+            row = db.execute(
+                """SELECT c.ver < k.ver AS newer FROM commands AS c JOIN controls AS k USING (device_id)
+                WHERE device_id = ? AND c.ver = ? AND c.status = 'sending' AND c.lease_owner = ?""",
+                (*key, owner),
+            ).fetchone()
+            if row:
+                db.execute(_SETTLE, to_row(settled(command, newer=bool(row["newer"]))))
+        return row is not None
+
+    def acknowledge(self, message_id: str, *, delivered: bool, now: datetime) -> Command | None:
+        sets = (
+            "status = 'acked', acked_at = :now, next_try_at = NULL, error = NULL"
+            if delivered
+            else "status = 'pending', next_try_at = :now, error = 'the network could not deliver it'"
+        )
+        with self._transaction() as db:
+            row = db.execute(
+                f"""UPDATE commands SET {sets}, updated_at = :now
+                WHERE message_id = :message_id AND status = 'sent' RETURNING *""",
+                {"now": micros(now), "message_id": message_id},
+            ).fetchone()
+        return to_model(Command, dict(row)) if row else None
+
+    def report(self, device_id: str, state: State, *, at: datetime) -> Control | None:
+        said = Control(device_id=device_id, reported=state, reported_at=at)
+        with self._transaction() as db:
+            db.execute(_INSERT_CONTROL, to_row(said))
+            db.execute(
+                """UPDATE controls SET reported = :reported, reported_at = :reported_at
+                WHERE device_id = :device_id AND (reported_at IS NULL OR reported_at < :reported_at)""",
+                to_row(said),
+            )
+        return self.control(device_id)
+
+    def resend(
+        self, device_id: str, ver: int, *, priority: int, reasons: int, count: bool, now: datetime
+    ) -> bool:
+        with self._transaction() as db:
+            done = db.execute(
+                """UPDATE commands SET status = 'pending', priority = :priority, reasons = :reasons, attempts = 0,
+                next_try_at = :now, acked_at = NULL, updated_at = :now
+                WHERE device_id = :device_id AND ver = :ver AND status IN ('sent', 'acked')
+                AND ver = (SELECT ver FROM controls WHERE device_id = :device_id)""",
+                {
+                    "device_id": device_id,
+                    "ver": ver,
+                    "priority": priority,
+                    "reasons": reasons,
+                    "now": micros(now),
+                },
+            ).rowcount
+            if done and count:
+                db.execute("UPDATE controls SET resends = resends + 1 WHERE device_id = ?", (device_id,))
+        return bool(done)
+
+    def commands(
+        self, *, device_id: str | None = None, status: str | None = None, since: datetime | None = None
+    ) -> Iterator[list[Command]]:
+        by_time = device_id is None and (status is not None or since is not None)
+        key = ("updated_at", "device_id", "ver") if by_time else ("device_id", "ver")
+        wheres = [f"{n} = :{n}" for n, v in (("device_id", device_id), ("status", status)) if v is not None]
+        values: Row = {"device_id": device_id, "status": status, "page": _PAGE}
+        if since is not None:
+            wheres.append("updated_at >= :since")
+            values["since"] = micros(since)
+        after = f"({', '.join(key)}) > ({', '.join(f':after_{n}' for n in key)})"
+        order = f"ORDER BY {', '.join(key)} LIMIT :page"
+        first = True
+        while True:
+            where = " AND ".join([*wheres, *([] if first else [after])]) or "TRUE"
+            rows = self._all(f"SELECT * FROM commands WHERE {where} {order}", values)
+            if not rows:
+                return
+            values |= {f"after_{n}": rows[-1][n] for n in key}
+            first = False
+            yield to_models(Command, map(dict, rows))
+
+    # what runs share
+
+    def take_tokens(self, wanted: int, *, rate: float, burst: float, now: datetime) -> int:
+        at = micros(now)
+        with self._transaction() as db:
+            row = db.execute("SELECT level, at FROM tokens").fetchone()
+            level = pour(row["level"], at - row["at"], rate=rate, burst=burst) if row else full(burst)
+            taken, left = draw(level, wanted)
+            db.execute(
+                "INSERT OR REPLACE INTO tokens VALUES (1, ?, ?)", (left, max(at, row["at"]) if row else at)
+            )
+        return taken
+
+    def remember(self, key: str, value: str) -> None:
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?)", (key, value))
+
+    def recall(self, key: str) -> str | None:
+        row = self._one("SELECT value FROM memory WHERE key = ?", (key,))
+        return row["value"] if row else None
+
+
+def _commit(db: sqlite3.Connection, change: Change, now: datetime) -> bool:
+    control, command = change.control, change.command
+    values = to_row(control) | {"commands": command is not None}
+    if not db.execute(_UPDATE_CONTROL if control.rev > 1 else _INSERT_CONTROL, values).rowcount:
+        return False
+    if command is not None:
+        key = {"device_id": command.device_id, "ver": command.ver}
+        db.execute(_SUPERSEDE, key | {"now": micros(now)})
+        db.execute(_FORGET, key | {"keep_from": micros(now - KEEP)})
+        db.execute(_INSERT_COMMAND, to_row(command))
+    return True
+
+
+def _supersede(db: sqlite3.Connection, device_id: str, ver: int, at: int) -> None:
+    db.execute(
+        """UPDATE commands SET status = 'superseded', next_try_at = NULL, lease_until = NULL, lease_owner = NULL,
+        updated_at = ? WHERE device_id = ? AND ver = ?""",
+        (at, device_id, ver),
+    )
