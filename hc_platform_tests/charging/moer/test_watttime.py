@@ -229,7 +229,7 @@ def _answer(**changed: Any) -> bytes:
         _answer(data=[{"point_time": "0001-01-01T00:00:00+10:00", "value": 37.9}]),
         _answer(meta={"units": "lbs_co2_per_mwh"}),
         _answer(meta={"region": "CAISO_NORTH"}),
-        b" " * (17 * 2**20),
+        _answer() + b" " * (17 * 2**20),
     ],
     ids=lambda body: repr(body[:70]),
 )
