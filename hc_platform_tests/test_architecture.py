@@ -18,13 +18,14 @@ MAY_IMPORT = {
     "tables": set(),
     "settings": set(),
     "catalog": {"documents"},
-    "charging": {"documents", "lake", "settings", "tables"},
+    "charging": {"checking", "documents", "lake", "settings", "tables"},
     "documents": set(),
     "geo": set(),
-    "hosting_capacity": {"catalog", "geo", "tables"},
-    "lake": {"tables", "settings", "hosting_capacity"},  # the warehouse names the tables it holds
+    "checking": set(),
+    "hosting_capacity": {"catalog", "checking", "geo", "tables"},
+    "lake": {"charging", "tables", "settings", "hosting_capacity"},  # the warehouse names the tables it holds
     "sources": {"arcgis", "catalog", "settings"},
-    "pipeline": {"catalog", "geo", "hosting_capacity", "lake", "sources", "tables"},
+    "pipeline": {"catalog", "checking", "geo", "hosting_capacity", "lake", "sources", "tables"},
 }
 
 

@@ -18,7 +18,7 @@ from hc_platform.charging.situations import KEYS, bit, situations
 from hc_platform.charging.timeline import Timeline
 
 _MINUTE = 60
-_TOU = int(Reason.TOU_PEAK | Reason.TOU_JITTER | Reason.TOU_AHEAD)
+_TOU = int(Reason.TOU_PEAK | Reason.TOU_JITTER)
 _PERSISTED = ("desired", "window_start", "window_end", "paused_since", "moer", "reasons", "next_check_at")
 _TOLD = ("desired", "window_start", "window_end", "moer", "reasons")
 
@@ -196,8 +196,11 @@ def _pause(t: pl.Expr) -> dict[str, pl.Expr]:
     cap = since + _seconds(pl.col("max_pause_s"))
     reaches = ahead & (cap >= pl.col("tou_start")).fill_null(False)
     start = pl.when(by_moer & ~active).then(t).otherwise("tou_start")
+    # a pause that is over is ended before the next window goes out: a device would bridge the two
+    released = ahead & pl.col("was_paused") & ~by_moer
     return {
-        "asked": active | ahead | by_moer,
+        "asked": active | by_moer | (ahead & ~released),
+        "released": released,
         # a pause that goes on keeps its start
         "start": pl.when(pl.col("was_paused")).then("window_start").otherwise(start),
         "end": pl.when(by_moer & ~active & ~reaches).then(cap).otherwise("tou_end"),
@@ -241,8 +244,7 @@ def _outcome(t: pl.Expr) -> dict[str, pl.Expr]:
     other_window = (pl.col("end") != pl.col("window_end")).fill_null(True) | (
         (pl.col("start") > t) & (pl.col("start") != pl.col("window_start"))
     ).fill_null(True)
-    # a legacy device knows no windows: paused is paused
-    tell_pause = first | ~pl.col("was_told") | (other_window & ~pl.col("legacy"))
+    tell_pause = first | ~pl.col("was_told") | other_window
     tell_allow = pl.col("was_told") | (first & ~pl.col("inactive"))
     return {
         "new_desired": pl.when(pause).then(pl.lit("pause")).otherwise(pl.lit("allow")),
@@ -284,6 +286,7 @@ def _next_check(t: pl.Expr) -> pl.Expr:
         pl.col("must_start"),
         pl.col("deadline"),
         pl.when(pause).then(t + _seconds(pl.col("heartbeat_s"))),
+        pl.when("released").then(t + _seconds(pl.lit(_MINUTE))),
         pl.when("deferred").then(pl.col("last_flip") + _seconds(pl.col("dwell_s"))),
         pl.when(by_moer & pause).then(pl.col("new_since") + _seconds(pl.col("max_pause_s"))),
         # the instant at which the reading is too old: one second after its time to live
@@ -327,7 +330,7 @@ def _result() -> list[pl.Expr]:
         pl.col("new_changed_at").alias("changed_at"),
         pl.col("reported", "reported_at"),
         pl.when(pl.col("commanded")).then(0).otherwise(pl.col("resends").fill_null(0)).alias("resends"),
-        "commanded",
+        pl.col("commanded"),
         moved(_PERSISTED).alias("changed"),
         moved(_TOLD).alias("differs"),
         pl.concat_str(pl.col("utility_id", "rate_plan"), separator="/").alias("schedule"),

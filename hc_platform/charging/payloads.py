@@ -28,6 +28,7 @@ _SWITCH = struct.Struct("<BBH")
 _WINDOW_LAYOUT = struct.Struct("<BBII")
 _SECOND: Final = timedelta(seconds=1)
 _LAST: Final = 2**32 - 1
+_MOST_MINUTES: Final = 2**16 - 1
 
 
 class PayloadError(ValueError):
@@ -63,7 +64,7 @@ def encode(command: Command, *, key: bytes | None = None) -> bytes:
     inclusive and ours is not: its last paused second is the one before our end (case 1).
 
     Allow is the legacy allow for both protocols: it cancels whatever window the device holds. A legacy device is told
-    only that it pauses; its end comes as a command of its own.
+    that it pauses, and after how many minutes it resumes should the allow never come.
 
     Raises PayloadError: a window device cannot pause without a window; a window that is empty, or not between 2026 and
     2162; a key that has not 32 bytes.
@@ -71,10 +72,17 @@ def encode(command: Command, *, key: bytes | None = None) -> bytes:
     if command.desired == "allow":
         body = _SWITCH.pack(_CHARGE_CONTROL, _ALLOW, 0)
     elif command.protocol == "legacy":
-        body = _SWITCH.pack(_CHARGE_CONTROL, _PAUSE, 0)
+        body = _SWITCH.pack(_CHARGE_CONTROL, _PAUSE, _resume_minutes(command))
     else:
         body = _window(command)
     return body if key is None else body + _tag(body, key)
+
+
+def _resume_minutes(command: Command) -> int:
+    """The whole pause in minutes, rounded up: should the allow be lost for good, the car still gets its charge."""
+    if command.window_start is None or command.window_end is None:
+        return 0
+    return min(-((command.window_start - command.window_end) // timedelta(minutes=1)), _MOST_MINUTES)
 
 
 def _window(command: Command) -> bytes:

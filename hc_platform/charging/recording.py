@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from hc_platform.charging.models import Command, Reason
+from hc_platform.charging.schedules import Schedules
 from hc_platform.charging.site import Site
-from hc_platform.charging.steps import Decided, Moer, Schedules, readings_frame
+from hc_platform.charging.steps import Decided, Moer, readings_frame
 from hc_platform.charging.tables import (
     CHARGE_COMMANDS,
     CHARGE_DECISIONS,
@@ -46,18 +47,20 @@ def record_devices(site: Site) -> int | None:
     names = DEVICES.names
     rows = [{n: getattr(device, n) for n in names} for page in site.registry.devices() for device in page]
     frame = pl.DataFrame(rows, schema=DEVICES.schema, orient="row") if rows else DEVICES.empty()
-    written = site.lake.replace(DEVICES, frame)
+    written = site.lake.replace(DEVICES, {}, frame)
     site.registry.remember("recorded/devices", version)
     return written
 
 
 def record_schedules(site: Site, schedules: Schedules, now: datetime) -> int | None:
-    """Replace `tou_schedules` by the compiled tariffs, last year to next; None if nothing has changed."""
+    """Replace `tou_schedules` by the compiled tariffs, last year to next; None if nothing has changed or can be read."""
+    if schedules.tariffs is None:
+        return None
     mark = f"{now.year}|{schedules.tariffs.hash}"
     if site.registry.recall("recorded/tou_schedules") == mark and site.lake.version(TOU_SCHEDULES) >= 0:
         return None
     start, end = datetime(now.year - 1, 1, 1, tzinfo=UTC), datetime(now.year + 2, 1, 1, tzinfo=UTC)
-    written = site.lake.replace(TOU_SCHEDULES, compile_tariffs(schedules.tariffs, start, end))
+    written = site.lake.replace(TOU_SCHEDULES, {}, compile_tariffs(schedules.tariffs, start, end))
     site.registry.remember("recorded/tou_schedules", mark)
     return written
 

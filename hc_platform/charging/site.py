@@ -50,7 +50,7 @@ def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datet
         tariff_dir=settings.tariffs,
         policy_file=settings.policies,
         downlink=open_downlink(settings.downlink_to),
-        events=open_events(settings.events_from),
+        events=open_events(settings.events_from, rejected=settings.data_dir.resolve() / "uplink" / "rejected"),
         watttime=_watttime(settings),
         payload_key=key_from_environment(settings.payload_secret),
         quota=Quota(rate=settings.downlink_rate, burst=max(settings.downlink_rate, 1.0) * 2),

@@ -42,7 +42,8 @@ def situations(
     """One row for each combination of utility, plan, region and policy that occurs in the fleet.
 
     Columns: the KEYS; the policy's fields; the tariff at `as_of` (`Timeline.at`); the region's reading with
-    `moer_usable`, `moer_bad` (reason bits), `high` and `low`; `in_utilities`; `common`, the reason bits that all its devices share.
+    `moer_usable`, `moer_bad` (reason bits), `high` and `low`; `in_utilities`; `common`, the reason bits that all its
+    devices share.
     """
     known = {**policies, DEFAULT: policies.get(DEFAULT, Policy())}
     ranks = {policy.pause_rank for policy in known.values()}

@@ -1,4 +1,4 @@
-"""The steps of a run: load devices, schedules and MOER, decide, enqueue, deliver.
+"""The steps of a run: load devices and MOER, decide, enqueue, repeat what must be said again.
 
 What belongs here: each step as a function over a `Site`, for the Dagster job, the command line and tests alike. What
 does not: the rules (`decision`), the sender (`delivery`), the tables (`recording`), when to run (`wake`).
@@ -9,22 +9,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Final, Literal
 
 import polars as pl
 
-from hc_platform.charging import delivery
 from hc_platform.charging.decision import decide
-from hc_platform.charging.models import Change, Command, Control, Policy, Reading, command_id
+from hc_platform.charging.models import Change, Command, Control, Policy, Reading, Reason, command_id
 from hc_platform.charging.moer.readings import alerts, clock_trusted, moer_class
 from hc_platform.charging.moer.watttime import read_regions
-from hc_platform.charging.policies import load_policies, policies_hash
+from hc_platform.charging.schedules import Schedules
 from hc_platform.charging.site import Site
-from hc_platform.charging.tables import MOER_READINGS
-from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
-from hc_platform.charging.tariffs.rows import tariff_from_row
-from hc_platform.charging.timeline import Timeline, timeline
+from hc_platform.charging.tables import CHARGE_DECISIONS, MOER_READINGS
 
 Mode = Literal["live", "backfill"]
 PAST: Final = timedelta(minutes=10)
@@ -32,16 +27,6 @@ PAST: Final = timedelta(minutes=10)
 _POLL_S = 300
 _MOER_BUDGET_S = 20.0
 _DISABLED_FOR = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class Schedules:
-    """Tariffs and policies as they are now, compiled around an instant."""
-
-    tariffs: Tariffs
-    timeline: Timeline
-    policies: dict[str, Policy]
-    hash: str
 
 
 @dataclass(frozen=True)
@@ -72,30 +57,6 @@ def whole_second(at: datetime) -> datetime:
 def mode_at(as_of: datetime, now: datetime) -> Mode:
     """Whether commands may follow from a decision for that instant."""
     return "backfill" if now - as_of > PAST else "live"
-
-
-def load_schedules(site: Site, around: datetime) -> Schedules:
-    """Tariffs from tou_schedules/ and, for plans that no file has, from the registry's flat rows; and policies.
-
-    Compiled once a day and content, then kept. Raises ConfigError with every mistake of every file.
-    """
-    tariffs = load_tariffs(site.tariff_dir)
-    rows = [
-        row
-        for row in site.registry.schedule_rows()
-        if f"{row['utility_id']}/{row['rate_plan']}" not in tariffs
-    ]
-    if rows:
-        tariffs = tariffs.with_more(tariff_from_row(row) for row in rows)
-    policies = load_policies(site.policy_file)
-    day = around.replace(hour=0, minute=0, second=0, microsecond=0)
-    digest = hashlib.sha256(f"{tariffs.hash}|{policies_hash(policies)}".encode()).hexdigest()
-    return Schedules(tariffs, _compiled(tariffs, day), policies, digest)
-
-
-@lru_cache(maxsize=4)
-def _compiled(tariffs: Tariffs, day: datetime) -> Timeline:
-    return timeline(tariffs, day)
 
 
 def regions_in_use(fleet: pl.DataFrame, policies: Mapping[str, Policy]) -> list[str]:
@@ -163,7 +124,7 @@ def decide_fleet(
         fleet,
         as_of,
         tariffs=schedules.timeline,
-        utilities=schedules.tariffs.utilities,
+        utilities=schedules.utilities,
         policies=schedules.policies,
         readings=moer.usable,
         clock_trusted=moer.clock_trusted,
@@ -247,7 +208,7 @@ def send_heartbeats(site: Site, decided: Decided, schedules: Schedules, now: dat
             for command in page:
                 quiet = command.sent_at is not None and now - command.sent_at >= due[row["policy_id"]]
                 if command.ver == row["ver"] and command.status in ("sent", "acked") and quiet:
-                    reasons = command.reasons | int(delivery.Reason.HEARTBEAT)
+                    reasons = command.reasons | int(Reason.HEARTBEAT)
                     sent += site.registry.resend(
                         command.device_id, command.ver, priority=2, reasons=reasons, count=False, now=now
                     )
@@ -268,3 +229,42 @@ def moer_classes(moer: Moer, policies: Mapping[str, Policy], as_of: datetime) ->
         for region, kind in rows.iter_rows():
             classes[f"{region} {on:g}/{off:g}/{ttl}"] = kind or "none"
     return classes
+
+
+def readings_at(site: Site, regions: Iterable[str], as_of: datetime) -> Moer:
+    """What was known at a past instant: each region's newest good reading that a run had recorded by then."""
+    recorded = site.lake.scan(MOER_READINGS).drop("run_id")
+    known = recorded.filter(
+        pl.col("region").is_in(list(regions))
+        & (pl.col("fetched_at") <= as_of + timedelta(seconds=_MOER_BUDGET_S))
+        & pl.col("failure").is_null()
+    )
+    newest = known.sort("fetched_at").unique("region", keep="last").collect()
+    return Moer(usable=newest if newest.height else None)
+
+
+def fleet_at(site: Site, as_of: datetime) -> pl.DataFrame:
+    """The fleet as it is registered now, with its control as the last live decision before a past instant left it.
+
+    The registry keeps no history of its own: who has registered or changed plan since then counts as now.
+    """
+    names = {name: int(Reason[name.upper()]) for name in Reason(~0).names}
+    bits = pl.col("reasons").list.eval(pl.element().replace_strict(names, default=0, return_dtype=pl.Int64))
+    decided = (
+        site.lake.scan(CHARGE_DECISIONS)
+        .filter((pl.col("as_of") < as_of) & (pl.col("mode") == "live"))
+        .sort("as_of")
+        .unique("device_id", keep="last")
+        .select(
+            "device_id",
+            pl.lit(1, pl.Int64).alias("rev"),
+            *("ver", "desired", "window_start", "window_end", "moer", "next_check_at"),
+            pl.col("window_start").alias("paused_since"),
+            pl.col("as_of").alias("changed_at"),
+            bits.list.sum().alias("reasons"),
+        )
+        .collect()
+    )
+    control = [name for name in decided.columns if name != "device_id"]
+    fleet = site.registry.fleet().filter(pl.col("status") == "active")
+    return fleet.drop(control).join(decided, on="device_id", how="left").select(fleet.columns)

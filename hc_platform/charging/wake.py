@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from hc_platform.charging.models import Policy
-from hc_platform.charging.policies import load_policies
+from hc_platform.charging.schedules import Schedules, policies_in_force
 from hc_platform.charging.site import Site
-from hc_platform.charging.steps import Decided, Moer, Schedules, moer_classes, read_moer, whole_second
+from hc_platform.charging.steps import Decided, Moer, moer_classes, read_moer, whole_second
 
 POLL: Final = timedelta(minutes=5)
 _RETRY_S = 120
@@ -107,7 +106,7 @@ def _known(site: Site) -> Known:
 
 def _moved(site: Site, known: Known, now: datetime) -> tuple[list[str], dict[str, str]]:
     """The regions whose class is another than the last run's."""
-    policies: dict[str, Policy] = load_policies(site.policy_file)
+    policies, _ = policies_in_force(site)
     classes = moer_classes(read_moer(site, known.regions, now), policies, now)
     keys = sorted(k for k in {*classes, *known.classes} if classes.get(k) != known.classes.get(k))
     return list(dict.fromkeys(k.split(" ")[0] for k in keys)), classes

@@ -3,10 +3,11 @@
 What belongs here: the checks, their thresholds and their wording. What does not: running them (`orchestration`).
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
+
+from hc_platform.checking import Check
 
 # Above these a unit is wrong, not a feeder large: no distribution feeder takes 500 MW, and kW read as MW gives thousands.
 PLAUSIBLE_MW: Final = 500.0
@@ -14,17 +15,6 @@ PLAUSIBLE_KV: Final = 138.0
 MAX_ROW_CHANGE: Final = 0.5
 MAX_UNREADABLE: Final = 0.01
 MAX_NULL_RISE: Final = 0.25
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check's result. `blocking`: a failure stops the commit; else it is a warning to look at."""
-
-    name: str
-    passed: bool
-    blocking: bool
-    message: str
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 SECTION_CHECKS: Final = {

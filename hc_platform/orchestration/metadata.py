@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hc_platform.hosting_capacity.checks import Check
+from hc_platform.checking import Check
 from hc_platform.pipeline.normalize import NoRawSnapshotError
 from hc_platform.sources import SourceError
 from hc_platform.tables import Table

@@ -12,7 +12,8 @@ import dagster as dg
 import polars as pl
 
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.hosting_capacity.checks import SECTION_CHECKS, Check, keys_unique
+from hc_platform.checking import Check
+from hc_platform.hosting_capacity.checks import SECTION_CHECKS, keys_unique
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
 from hc_platform.orchestration.metadata import (
     bar,

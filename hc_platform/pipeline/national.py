@@ -8,7 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from hc_platform.catalog import Catalog
-from hc_platform.hosting_capacity.checks import Check
+from hc_platform.checking import Check
 from hc_platform.hosting_capacity.summaries import summarize
 from hc_platform.hosting_capacity.tables import (
     INGESTION_EVENTS,

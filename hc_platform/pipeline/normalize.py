@@ -18,9 +18,9 @@ import polars as pl
 
 from hc_platform.catalog.fields import CAPACITY_COLUMNS
 from hc_platform.catalog.models import UtilityConfig
+from hc_platform.checking import Check
 from hc_platform.geo.geometry import hilbert_key
 from hc_platform.hosting_capacity import checks
-from hc_platform.hosting_capacity.checks import Check
 from hc_platform.hosting_capacity.keys import repeated_keys
 from hc_platform.hosting_capacity.sections import Normalized, normalize
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS

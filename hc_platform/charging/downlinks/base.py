@@ -65,6 +65,9 @@ class Events(Protocol):
     ignored: int
     """Well-formed ones about nothing we sent, such as the delivery of an uplink."""
 
+    def waiting(self) -> bool:
+        """Whether something waits that is seen at once and at no cost; a queue says no, and is read at the next run."""
+
     def receive(self) -> Iterable["Delivery | Uplink"]:
         """Those that wait now; one that was handed out and not `done` comes again.
 

@@ -84,6 +84,10 @@ class FileEvents:
         self._read: dict[Path, int] = {}
         self._bad: list[tuple[Path, str, str]] = []
 
+    def waiting(self) -> bool:
+        """Whether any file waits."""
+        return any(self.folder.glob("*.jsonl"))
+
     def receive(self) -> list[Delivery | Uplink]:
         """All events in the files that wait now, by file name and line. Raises DownlinkError for an unreadable file."""
         events: list[Delivery | Uplink] = []

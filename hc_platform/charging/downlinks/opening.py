@@ -50,6 +50,10 @@ class NoEvents:
     rejected = 0
     ignored = 0
 
+    def waiting(self) -> bool:
+        """Never."""
+        return False
+
     def receive(self) -> tuple[()]:
         """Nothing."""
         return ()

@@ -57,6 +57,10 @@ class SqsEvents:
         self._handles: list[str] = []
         self._bad: list[tuple[str, str]] = []
 
+    def waiting(self) -> bool:
+        """No: looking costs a request. The next run reads the queue, at the latest the schedule's."""
+        return False
+
     def receive(self) -> list[Delivery | Uplink]:
         """What waits, until the queue is empty or `most` is reached. Raises DownlinkError (ThrottledError)."""
         events: list[Delivery | Uplink] = []

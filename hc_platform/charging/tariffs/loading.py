@@ -76,6 +76,9 @@ class Tariffs(Mapping[str, Tariff]):
     def __len__(self) -> int:
         return len(self._tariffs)
 
+    def __hash__(self) -> int:
+        return hash(self.hash)  # so that what is compiled from them can be kept
+
 
 def load_tariffs(folder: Path) -> Tariffs:
     """Read every *.yaml in a folder.

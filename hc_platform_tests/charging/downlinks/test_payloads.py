@@ -105,10 +105,11 @@ def test_allow_is_the_same_four_bytes_for_all(protocol: str) -> None:
     assert encode(command("allow", protocol=protocol)) == bytes([0x10, 1, 0, 0])
 
 
-def test_a_legacy_device_is_told_no_window() -> None:
+def test_a_legacy_pause_says_after_how_many_minutes_it_ends_should_the_allow_be_lost() -> None:
     payload = encode(command(protocol="legacy"))
-    assert payload == bytes([0x10, 0, 0, 0])
-    assert decode(payload).kind == "pause"
+    length = -((START - END) // timedelta(minutes=1))
+    assert payload == bytes([0x10, 0, length % 256, length // 256])
+    assert decode(payload).resume_after == timedelta(minutes=length) >= END - START
 
 
 @pytest.mark.parametrize(

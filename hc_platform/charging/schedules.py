@@ -1,0 +1,104 @@
+"""The schedules in force: tariffs and policies as they are now, compiled; the last good ones while a file is broken.
+
+What belongs here: bringing them together. What does not: reading a file (`tariffs.loading`, `policies`), or what they
+say of an instant (`timeline`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from hc_platform.charging.models import Policy
+from hc_platform.charging.policies import load_policies, policies_hash
+from hc_platform.charging.site import Site
+from hc_platform.charging.tables import TOU_SCHEDULES
+from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
+from hc_platform.charging.tariffs.rows import RowError, tariff_files_from_rows
+from hc_platform.charging.timeline import Timeline, timeline
+from hc_platform.documents import ConfigError
+
+_POLICIES = "good/policies"
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """What a decision is made with. `tariffs` None: the files are broken, the timeline is the last good one's.
+
+    `problem` says then what is wrong with them, for a person.
+    """
+
+    tariffs: Tariffs | None
+    timeline: Timeline
+    utilities: frozenset[str]
+    policies: dict[str, Policy]
+    hash: str
+    problem: str | None = None
+
+
+def load_schedules(site: Site, around: datetime) -> Schedules:
+    """Tariffs of tou_schedules/, and of the registry's flat rows where no file has the plan; and policies.
+
+    A file that cannot be read must move no peak: the compiled schedules of the last good state (table tou_schedules),
+    or the last good policies, stand in. Raises ConfigError or RowError where there is no last good state.
+    """
+    policies, broken = policies_in_force(site)
+    problems = [broken] if broken else []
+    tariffs: Tariffs | None = None
+    try:
+        tariffs = _tariffs(site)
+    except (ConfigError, RowError) as error:
+        problems.append(str(error))
+        compiled, utilities = _last_compiled(site, error)
+        mark = str(compiled.stretches.hash_rows().sum())
+    else:
+        day = around.replace(hour=0, minute=0, second=0, microsecond=0)
+        compiled, utilities, mark = _compiled(tariffs, day), tariffs.utilities, tariffs.hash
+    digest = hashlib.sha256(f"{mark}|{policies_hash(policies)}".encode()).hexdigest()
+    return Schedules(tariffs, compiled, utilities, policies, digest, "\n".join(problems) or None)
+
+
+def policies_in_force(site: Site) -> tuple[dict[str, Policy], str | None]:
+    """The policies, and what is wrong with their file if these are the last good ones.
+
+    Raises ConfigError where there are no last good ones.
+    """
+    held = site.registry.recall(_POLICIES)
+    try:
+        policies = load_policies(site.policy_file)
+    except ConfigError as error:
+        if held is None:
+            raise
+        last: Mapping[str, object] = json.loads(held)
+        return {name: Policy.model_validate(fields) for name, fields in last.items()}, str(error)
+    plain = json.dumps({name: policy.model_dump(mode="json") for name, policy in policies.items()})
+    if plain != held:
+        site.registry.remember(_POLICIES, plain)
+    return policies, None
+
+
+def _tariffs(site: Site) -> Tariffs:
+    tariffs = load_tariffs(site.tariff_dir)
+    rows = [r for r in site.registry.schedule_rows() if f"{r['utility_id']}/{r['rate_plan']}" not in tariffs]
+    files = dict(tariffs.files)
+    for more in tariff_files_from_rows(rows):
+        held = files.get(more.utility_id)
+        plans = {**more.rate_plans, **held.rate_plans} if held else more.rate_plans
+        files[more.utility_id] = (held or more).model_copy(update={"rate_plans": plans})
+    return Tariffs(files)
+
+
+@lru_cache(maxsize=4)
+def _compiled(tariffs: Tariffs, day: datetime) -> Timeline:
+    return timeline(tariffs, day)
+
+
+def _last_compiled(site: Site, error: ValueError) -> tuple[Timeline, frozenset[str]]:
+    rows = site.lake.scan(TOU_SCHEDULES).collect()
+    if rows.is_empty():
+        raise error
+    start: datetime = rows["starts_at"].min()  # type: ignore[assignment]
+    end: datetime = rows["ends_at"].max()  # type: ignore[assignment]
+    return Timeline(rows, start, end), frozenset(rows["utility_id"].unique().to_list())

@@ -1,0 +1,296 @@
+"""The run of charge control as Dagster sees it: seven steps, six tables, their checks.
+
+What belongs here: thin ops over `charging.steps`, `delivery` and `recording`, and what a run shows of itself. What does
+not: when it runs (`charging_automation`), or any rule.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from hc_platform.charging import checks
+from hc_platform.charging.delivery import Delivered, deliver, take_in
+from hc_platform.charging.recording import (
+    RunRow,
+    reason_counts,
+    record_commands,
+    record_devices,
+    record_readings,
+    record_run,
+    record_schedules,
+    run_row,
+)
+from hc_platform.charging.schedules import Schedules, load_schedules
+from hc_platform.charging.site import Site
+from hc_platform.charging.steps import (
+    Decided,
+    Mode,
+    Moer,
+    decide_fleet,
+    enqueue,
+    fleet_at,
+    mode_at,
+    read_moer,
+    readings_at,
+    regions_in_use,
+    send_heartbeats,
+    whole_second,
+)
+from hc_platform.charging.tables import (
+    CHARGE_COMMANDS,
+    CHARGE_DECISIONS,
+    CHARGE_RUNS,
+    DEVICES,
+    MOER_READINGS,
+    TOU_SCHEDULES,
+)
+from hc_platform.charging.wake import files_mark, remember_run
+from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
+from hc_platform.tables import Table
+
+GROUP = "charge_control"
+TABLES = (DEVICES, TOU_SCHEDULES, MOER_READINGS, CHARGE_DECISIONS, CHARGE_COMMANDS, CHARGE_RUNS)
+CHECKED = {
+    "schedules_load": "tou_schedules",
+    "devices_have_schedules": "devices",
+    "regions_are_fresh": "moer_readings",
+    "no_dead_letters": "charge_commands",
+    "devices_agree": "charge_commands",
+}
+"""Check -> the asset that it is of."""
+_RECORDED = ("charge_decisions", "charge_commands", "charge_runs")
+_SHOWN = 50
+_COMMAND_SHOWN = ("device_id", "ver", "desired", "status", "attempts", "error")
+_DAY = timedelta(hours=24)
+
+
+class RunOptions(dg.Config):
+    """Options of a run."""
+
+    as_of: str | None = None
+    """The instant to decide for, ISO 8601 with offset; none: now. One of the past makes decisions only."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The fleet as it was when the run began, and what the run is for."""
+
+    as_of: datetime
+    mode: Mode
+    started_at: datetime
+    fleet: pl.DataFrame
+    registry_version: int
+    files: str
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """A decision written down, and who was first where it was not ours."""
+
+    decided: Decided
+    lost: list[str]
+
+
+def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C901 - seven ops, one after the other
+    """The graph of the seven steps, whose outputs are the six tables."""
+
+    @dg.op(out=dg.Out(io_manager_key="memory"))
+    def load_devices(context: dg.OpExecutionContext, config: RunOptions) -> dg.Output[Loaded]:
+        here = site()
+        now = here.now()
+        as_of = whole_second(_instant(config.as_of) if config.as_of else now)
+        mode = mode_at(as_of, now)
+        news = take_in(here.registry, here.events.receive(), now=now) if mode == "live" else Delivered()
+        if mode == "live":
+            here.events.done()
+        # the marks first: what changes while the fleet is read makes the next run
+        version, files = here.registry.version(), files_mark(here)
+        fleet = here.registry.fleet() if mode == "live" else fleet_at(here, as_of)
+        loaded = Loaded(as_of, mode, now, fleet, version, files)
+        _say(context, news)
+        written = record_devices(here)
+        return dg.Output(
+            loaded,
+            metadata={
+                "dagster/row_count": loaded.fleet.height,
+                "written": "unchanged" if written is None else written,
+                "news of devices": dict(news.counts),
+                "as of": as_of.isoformat(),
+                "mode": mode,
+            },
+        )
+
+    @dg.op(name="load_schedules", out=dg.Out(io_manager_key="memory"))
+    def schedules_op(context: dg.OpExecutionContext, loaded: Loaded) -> dg.Output[Schedules]:
+        here = site()
+        schedules = load_schedules(here, loaded.as_of)
+        if schedules.problem:
+            context.log.error(f"the last good schedules stay in force: {schedules.problem}")
+        written = record_schedules(here, schedules, loaded.started_at)
+        names = sorted(schedules.tariffs) if schedules.tariffs else sorted(schedules.utilities)
+        metadata = {"tariffs": ", ".join(names), "written": "unchanged" if written is None else written}
+        return dg.Output(schedules, metadata=metadata)
+
+    @dg.op(name="read_moer", out=dg.Out(io_manager_key="memory"))
+    def moer_op(context: dg.OpExecutionContext, loaded: Loaded, schedules: Schedules) -> dg.Output[Moer]:
+        here = site()
+        regions = regions_in_use(loaded.fleet, schedules.policies)
+        if loaded.mode == "live":
+            moer = read_moer(here, regions, loaded.started_at)
+            record_readings(here, moer, context.run.run_id)
+        else:
+            moer = readings_at(here, regions, loaded.as_of)
+        for alert in moer.alerts:
+            context.log.warning(alert)
+        shown = pl.DataFrame() if moer.usable is None else moer.usable.drop("disabled")
+        return dg.Output(
+            moer, metadata={"readings": markdown(shown), "alerts": "; ".join(moer.alerts) or "none"}
+        )
+
+    @dg.op(name="decide", out=dg.Out(io_manager_key="memory"))
+    def decide_op(loaded: Loaded, schedules: Schedules, moer: Moer) -> dg.Output[Decided]:
+        decided = decide_fleet(
+            loaded.fleet, schedules, moer, loaded.as_of, loaded.mode, loaded.registry_version
+        )
+        return dg.Output(decided, metadata={"reasons": bar(reason_counts(decided.frame))})
+
+    @dg.op(name="enqueue", out=dg.Out(io_manager_key="memory"))
+    def enqueue_op(decided: Decided, schedules: Schedules) -> dg.Output[Enqueued]:
+        if decided.mode != "live":
+            return dg.Output(Enqueued(decided, []), metadata={"commands": "none: the instant is past"})
+        here = site()
+        lost = enqueue(here, decided)
+        repeated = send_heartbeats(here, decided, schedules, here.now())
+        counts: dict[str, int] = {n: int(decided.frame[n].sum()) for n in ("changed", "commanded")}
+        return dg.Output(
+            Enqueued(decided, lost), metadata={**counts, "lost races": len(lost), "heartbeats": repeated}
+        )
+
+    @dg.op(name="deliver", out=dg.Out(io_manager_key="memory"))
+    def deliver_op(context: dg.OpExecutionContext, enqueued: Enqueued) -> dg.Output[Delivered]:
+        if enqueued.decided.mode != "live":
+            return dg.Output(Delivered())
+        here = site()
+        told = deliver(
+            here.registry,
+            here.downlink,
+            owner=context.run.run_id,
+            now=here.now,
+            quota=here.quota,
+            key=here.payload_key,
+        )
+        _say(context, told)
+        return dg.Output(told, metadata={"outcomes": dict(told.counts)})
+
+    checked = {f"{asset}_{name}": name for name, asset in CHECKED.items()}
+
+    @dg.op(
+        name="record",
+        out={name: dg.Out(io_manager_key="memory") for name in (*_RECORDED, *checked)},
+    )
+    def record_op(
+        context: dg.OpExecutionContext,
+        loaded: Loaded,
+        schedules: Schedules,
+        moer: Moer,
+        enqueued: Enqueued,
+        delivered: Delivered,
+    ) -> Iterator[Any]:
+        here, decided = site(), enqueued.decided
+        run = RunRow(
+            context.run.run_id,
+            context.run.tags.get("cause", "by hand"),
+            loaded.started_at,
+            len(enqueued.lost),
+            delivered.counts,
+        )
+        rows = record_run(here, decided, run, enqueued.lost)
+        shown = rows.select(
+            "device_id", "desired", "window_start", "window_end", "tier", "reasons", "commanded"
+        )
+        yield dg.Output(
+            None,
+            "charge_decisions",
+            metadata={
+                "dagster/row_count": rows.height,
+                "decisions": markdown(shown.with_columns(pl.col("reasons").list.join(", ")), _SHOWN),
+                "devices by reason": bar(reason_counts(decided.frame)),
+            },
+        )
+        commands = record_commands(here, context.run.run_id)
+        yield dg.Output(
+            None,
+            "charge_commands",
+            metadata={
+                "dagster/row_count": commands.height,
+                "outcomes": bar(dict(delivered.counts)),
+                "commands": markdown(
+                    commands.select("device_id", "ver", "desired", "status", "attempts", "error"), _SHOWN
+                ),
+            },
+        )
+        yield dg.Output(None, "charge_runs", metadata=dict(run_row(decided, run, here.now())))
+        if decided.mode == "live":
+            remember_run(here, decided, schedules, moer, loaded.registry_version, loaded.files)
+        recent = here.lake.scan(CHARGE_COMMANDS).filter(pl.col("updated_at") > loaded.started_at - _DAY)
+        for check in (
+            checks.schedules_load(schedules),
+            checks.devices_have_schedules(decided),
+            checks.regions_are_fresh(moer),
+            checks.no_dead_letters(recent.collect(), loaded.started_at),
+            checks.devices_agree(here.registry.fleet()),
+        ):
+            yield check_result(check, dg.AssetKey(CHECKED[check.name]))
+
+    @dg.graph_multi_asset(
+        name="charge_control",
+        group_name=GROUP,
+        outs={t.name: _asset_out(t) for t in TABLES},
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=asset, description=checks.CHECKS[name])
+            for name, asset in CHECKED.items()
+        ],
+    )
+    def charge_control() -> Any:
+        loaded = load_devices()
+        schedules = schedules_op(loaded)
+        moer = moer_op(loaded, schedules)
+        decided = decide_op(loaded, schedules, moer)
+        enqueued = enqueue_op(decided, schedules)
+        delivered = deliver_op(enqueued)
+        recorded = record_op(loaded, schedules, moer, enqueued, delivered)
+        return {
+            "devices": loaded,
+            "tou_schedules": schedules,
+            "moer_readings": moer,
+            **{name: getattr(recorded, name) for name in (*_RECORDED, *checked)},
+        }
+
+    return charge_control
+
+
+def _asset_out(table: Table) -> dg.AssetOut:
+    return dg.AssetOut(
+        description=table.meaning,
+        kinds={"deltalake"},
+        metadata={"dagster/column_schema": column_schema(table)},
+    )
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise dg.Failure(
+            f"as_of {text!r} has no offset: write it like 2026-07-03T23:00:00Z", allow_retries=False
+        )
+    return at.astimezone(UTC)
+
+
+def _say(context: dg.OpExecutionContext, told: Delivered) -> None:
+    context.log.info(", ".join(f"{n} {what}" for what, n in told.counts.items()) or "nothing")
+    for alert in told.alerts:
+        context.log.error(alert)
