@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +27,7 @@ from hc_platform.charging.downlinks.base import (
 )
 from hc_platform.charging.models import Command, Control, Reason, State
 from hc_platform.charging.payloads import encode
-from hc_platform.charging.registry.base import Registry
+from hc_platform.charging.registry.base import ConflictError, Registry
 
 MAX_RESENDS = 3
 _MAX_ATTEMPTS = 8
@@ -164,13 +165,17 @@ def _settle(registry: Registry, command: Command, owner: str, told: Delivered) -
     told.counts[outcome if held else "lost_lease"] += 1
     if command.status == "dead":
         told.alerts.append(f"{command.device_id}: {command.desired} is a dead letter: {command.error}")
-        if command.error and command.sent_at is None:
+        if command.sent_at is None:
             _flag(registry, command)
 
 
 def _flag(registry: Registry, command: Command) -> None:
-    """Note at the device that the network would not take its command, for whoever looks after it."""
-    registry.remember(f"flag/{command.device_id}", command.error or "")
+    """Note at the device what the network said, for whoever looks after it."""
+    device = registry.device(command.device_id)
+    if device is None or device.flag == command.error:
+        return
+    with suppress(ConflictError):  # somebody is writing it at this moment: the dead letter itself stands all the same
+        registry.put_device(device.model_copy(update={"flag": command.error}), now=command.updated_at)
 
 
 def take_in(registry: Registry, events: Iterable[Delivery | Uplink], *, now: datetime) -> Delivered:

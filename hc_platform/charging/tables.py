@@ -44,6 +44,7 @@ DEVICES: Final = Table(
         Column("override_until", "timestamp", "Charge Now: allowed until then."),
         Column("deadline", "timestamp", "When the car must leave."),
         Column("need_s", "int", "Charging that it needs before the deadline.", "seconds"),
+        Column("flag", "text", "What is wrong with it, for a person."),
         Column("registry_version", "int", "Writes of this device so far.", required=True),
         Column("created_at", "timestamp", "First registered."),
         Column("updated_at", "timestamp", "Last written."),
@@ -208,7 +209,7 @@ _FLEET: dict[str, ColumnType] = {
     "override_until": "timestamp",
     "deadline": "timestamp",
     "need_s": "int",
-    "spread": "int",  # a stable hash of the device_id, 0 to 2^32: what jitter is drawn from
+    "spread": "int",  # 32 bits of the device_id's SHA-256: what jitter is drawn from
     # from here the device's control, NULL where it has none yet
     "rev": "int",
     "ver": "int",
