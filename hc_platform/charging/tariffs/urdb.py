@@ -109,13 +109,16 @@ def fetch(url: str, client: httpx.Client) -> list[Rate]:
     """The rates at an address. Raises UrdbError, which shows neither the address's query nor the API key."""
     logging.getLogger("httpx").addFilter(_without_query)
     try:
-        answer = client.get(url)
+        address = httpx.URL(url)
+        # httpx adds the client's own parameters (the key) to these, but would let them replace a query in the address.
+        answer = client.get(address.copy_with(query=None), params=address.params)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UrdbError(f"{_shown(url)}: {type(error).__name__}, not reached") from None
     try:
         return rates_in(answer.json())
     except UrdbError as error:
-        said = str(error).replace(client.params.get("api_key") or "\0", "***")
+        key = address.params.get("api_key") or client.params.get("api_key")
+        said = str(error).replace(key, "***") if key else str(error)
         raise UrdbError(f"{_shown(url)}: {said}") from None
     except (ValueError, RecursionError):
         raise UrdbError(f"{_shown(url)}: HTTP {answer.status_code}, not JSON") from None
@@ -324,7 +327,8 @@ def _whole(value: object) -> int | None:
 
 
 def _shown(url: str) -> str:
-    return url.split("?", 1)[0]
+    """The address without its query, user and password."""
+    return re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
 
 
 def _walk(node: object) -> Iterator[Rate]:

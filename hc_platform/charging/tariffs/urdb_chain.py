@@ -38,7 +38,8 @@ def chain(
             for version in stay:
                 if overlap(one.version, version):
                     reasons[i] = _overlaps(version, label_in(version.source_url))
-        for (i, one), (j, two) in combinations(enumerate(ended), 2):
+        pairs = [] if reasons else combinations(enumerate(ended), 2)
+        for (i, one), (j, two) in pairs:
             if overlap(one.version, two.version):
                 reasons.setdefault(i, _overlaps(two.version, two.label))
                 reasons.setdefault(j, _overlaps(one.version, one.label))

@@ -188,7 +188,13 @@ def plan_import(
             timezone=first.timezone,
             rate_plans=plans,
         )
-    return ImportPlan(utility_id or "", file, file is not existing, tuple(outcomes), tuple(diff))
+    return ImportPlan(
+        file.utility_id if file else utility_id or "",
+        file,
+        file is not existing,
+        tuple(outcomes),
+        tuple(diff),
+    )
 
 
 def reimport_report(

@@ -121,10 +121,7 @@ def test_each_rate_imports_or_is_refused_with_its_reason(name: str, usurdb: Path
     assert version.is_flat == (not expected.periods)
     assert rate_plan.verification.status == "imported"
     [again] = import_urdb(usurdb / name, folder=tmp_path, on=ON)
-    assert (again.changed, again.diff, again.outcomes[0].status) in [
-        (False, (), "unchanged"),
-        (False, (), "refused"),  # no timezone: another utility's EIA id may not be known
-    ]
+    assert (again.changed, again.diff, again.outcomes[0].status) == (False, (), "unchanged")
 
 
 @pytest.mark.parametrize("name", [n for n in FILES if n != "python-openei/plan_data.json"])
