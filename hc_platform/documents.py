@@ -149,7 +149,7 @@ class Document:
             return f"add {loc[-1]}:"
         if kind == "literal_error":
             expected = error.get("ctx", {}).get("expected", "")
-            near = nearest(str(error.get("input")), expected.replace("'", "").split(", "))
+            near = nearest(str(error.get("input")), re.findall(r"'([^']+)'", expected))
             return f"did you mean {near}?" if near else f"use one of {expected}"
         if kind == "string_type" and isinstance(error.get("input"), int | float):
             return "put it in quotes, so that leading zeros stay"
