@@ -119,7 +119,7 @@ def fetch(url: str, client: httpx.Client) -> list[Rate]:
     except UrdbError as error:
         key = address.params.get("api_key") or client.params.get("api_key")
         said = str(error).replace(key, "***") if key else str(error)
-        raise UrdbError(f"{_shown(url)}: {said}") from None
+        raise UrdbError(f"{_shown(url)}: {said} (HTTP {answer.status_code})") from None
     except (ValueError, RecursionError):
         raise UrdbError(f"{_shown(url)}: HTTP {answer.status_code}, not JSON") from None
 
@@ -283,7 +283,7 @@ def _prices(tiers: Sequence[Sequence[Mapping[str, Any]]], tier: int, *schedules:
         parts = [period[min(tier, len(period) - 1)].get(key) for key in ("rate", "adj")] if i in used else [0]
         given = [part for part in parts if part is not None]
         if not given:
-            raise _RefusalError(f"period {i} has no price: neither rate nor adj")
+            raise _RefusalError(f"period {i} has no price in usage tier {tier + 1}: neither rate nor adj")
         if not all(_number(part) for part in given):
             raise _RefusalError(f"period {i} has a price that is no number: {given}")
         prices.append(sum((Decimal(str(part)) for part in given), Decimal(0)))

@@ -25,6 +25,7 @@ def write_tariff_file(path: Path, file: TariffFile) -> None:
     Raises UrdbError, and leaves the old file, where the new text would not load or would say something else.
     """
     text = dump_tariff_file(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         text = _spliced(path.read_text(encoding="utf-8").rstrip() + "\n", text, load_tariff_file(path), file)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".import-") as folder:
@@ -49,7 +50,7 @@ def _spliced(old_text: str, new_text: str, old: TariffFile, new: TariffFile) -> 
     lines, others = old_text.splitlines(keepends=True), new_text.splitlines(keepends=True)
     there, here = _plan_lines(old_text), _plan_lines(new_text)
     end = max(last for _, last in there.values())
-    added = [line for key in here.keys() - there.keys() for line in others[slice(*here[key])]]
+    added = [line for key in here if key not in there for line in others[slice(*here[key])]]
     lines[end:end] = added
     for key, (first, last) in sorted(there.items(), key=lambda item: -item[1][0]):
         if old.rate_plans[key] != new.rate_plans[key]:
