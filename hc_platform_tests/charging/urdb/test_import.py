@@ -11,6 +11,7 @@ from hc_platform.charging.tariffs.loading import load_tariff_file
 from hc_platform.charging.tariffs.model import TariffFile
 from hc_platform.charging.tariffs.urdb import UrdbError
 from hc_platform.charging.tariffs.urdb_import import ImportPlan, import_urdb, plan_import
+from hc_platform.settings import PROJECT_DIR
 from hc_platform_tests.charging.urdb.making import ON, peak, rate, stamp
 
 A, B, C = "a" * 24, "b" * 24, "c" * 24
@@ -271,4 +272,21 @@ def test_the_day_of_the_import_is_on_the_plans_that_changed_only() -> None:
     assert {key: p.verification.on for key, p in after.file.rate_plans.items()} == {
         "time_of_use": ON,
         "other": later,
+    }
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT_DIR / "tou_schedules").glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_shipped_file_takes_an_imported_plan_and_keeps_its_text(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text())
+    before = load_tariff_file(copy)
+    source = tmp_path / "rates.json"
+    source.write_text(json.dumps(rate(A, eiaid=before.eia_id, name="Imported from USURDB")))
+    [plan] = import_urdb(source, folder=tmp_path, on=ON, utility_id=before.utility_id)
+    assert copy.read_text().startswith(path.read_text().rstrip())
+    after = load_tariff_file(copy)
+    assert after == plan.file
+    assert dict(after.rate_plans) == {
+        **before.rate_plans,
+        "imported_from_usurdb": after.rate_plans["imported_from_usurdb"],
     }
