@@ -65,18 +65,18 @@ def holiday_dates(holidays: Holidays, year: int) -> Mapping[dt.date, str]:
     """
     wanted = {name.casefold() for name in holidays.names}
     found: dict[dt.date, str] = {}
-    for day, names in sorted(
+    for day, name in sorted(
         (day, name)
         for each in ((year, year + 1) if holidays.observed != "none" else (year,))
         for day, name in _public_days(holidays.state, each)
     ):
-        if names.casefold() not in wanted:
+        if name.casefold() not in wanted:
             continue
-        found[day] = names
+        found[day] = name
         if day.weekday() == _SUNDAY and holidays.observed != "none":
-            found.setdefault(day + _DAY, f"{names} (observed)")
+            found.setdefault(day + _DAY, f"{name} (observed)")
         if day.weekday() == _SATURDAY and holidays.observed == "nearest_weekday":
-            found.setdefault(day - _DAY, f"{names} (observed)")
+            found.setdefault(day - _DAY, f"{name} (observed)")
     found |= dict.fromkeys(holidays.dates, "a date that the tariff names")
     return MappingProxyType({day: name for day, name in sorted(found.items()) if day.year == year})
 

@@ -34,7 +34,7 @@ _KIND: Final = Kind(
         "periods": Period,
         "verification": TariffVerification,
     },
-    help="see docs/charge-control.md for what is allowed here",
+    help="see docs/tariffs.md for what is allowed here",
     example="another file of tou_schedules/",
 )
 

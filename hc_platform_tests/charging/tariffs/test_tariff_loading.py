@@ -275,3 +275,19 @@ def _looked_at_one_by_one(held: TariffVersion) -> tuple[set[tuple[int, int]], bo
                 if a < b and held.periods[a].priority == held.periods[b].priority
             }
     return clashes, gap
+
+
+def test_the_night_from_february_28_to_march_1_is_looked_at_too(tmp_path: Path) -> None:
+    """In a leap year the window of February 29 covers what nothing covers in the others."""
+    held = version(
+        {"tier": "off_peak", "seasons": ["rest"], "start": "02:00", "end": "02:00"},
+        {"tier": "on_peak", "seasons": ["begin"], "priority": 1},
+        seasons={"begin": ("01-01", "02-29"), "rest": ("02-29", "12-31")},
+        default_tier=None,
+    )
+    [problem] = problems(tmp_path, dump_tariff_file(file_of(held)))
+    assert "without any tier on Sunday 2020-03-01" not in problem.message
+    assert "without any tier on Monday 2021-03-01 at 00:00" in problem.message
+    leap_year_only = held | {"effective_to": dt.date(2020, 12, 31)}
+    (tmp_path / "demo.yaml").write_text(dump_tariff_file(file_of(leap_year_only)), encoding="utf-8")
+    assert load_tariff_file(tmp_path / "demo.yaml")
