@@ -117,7 +117,7 @@ def reason_counts(frame: pl.DataFrame) -> dict[str, int]:
     return dict(sorted(by_name.items(), key=lambda item: -item[1]))
 
 
-def run_row(decided: Decided, run: RunRow, ended_at: datetime) -> dict[str, Any]:
+def _run_row(decided: Decided, run: RunRow, ended_at: datetime) -> dict[str, Any]:
     """The row of charge_runs."""
     frame = decided.frame
     paused = (pl.col("desired") == "pause") & (pl.col("window_start") <= decided.as_of)
@@ -143,15 +143,17 @@ def run_row(decided: Decided, run: RunRow, ended_at: datetime) -> dict[str, Any]
     }
 
 
-def record_run(site: Site, decided: Decided, run: RunRow, lost: Iterable[str] = ()) -> pl.DataFrame:
-    """Append the decisions that differ, and the run; returns the decisions' rows."""
+def record_run(
+    site: Site, decided: Decided, run: RunRow, lost: Iterable[str] = ()
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Append the decisions that differ, and the run; returns the decisions' rows and the run's."""
     rows = decision_rows(decided, run.run_id, lost)
     if rows.height:
         site.lake.append(CHARGE_DECISIONS, rows, run_id=run.run_id)
-    row = run_row(decided, run, site.now())
+    row = _run_row(decided, run, site.now())
     frame = pl.DataFrame([row], schema=CHARGE_RUNS.schema, orient="row")
     site.lake.append(CHARGE_RUNS, frame, run_id=run.run_id)
-    return rows
+    return rows, row
 
 
 def record_commands(site: Site, run_id: str) -> pl.DataFrame:

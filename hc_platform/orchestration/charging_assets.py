@@ -22,7 +22,6 @@ from hc_platform.charging.recording import (
     record_readings,
     record_run,
     record_schedules,
-    run_row,
 )
 from hc_platform.charging.schedules import Schedules, load_schedules
 from hc_platform.charging.site import Site
@@ -208,7 +207,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
             len(enqueued.lost),
             delivered.counts,
         )
-        rows = record_run(here, decided, run, enqueued.lost)
+        rows, summary = record_run(here, decided, run, enqueued.lost)
         shown = rows.select(
             "device_id", "desired", "window_start", "window_end", "tier", "reasons", "commanded"
         )
@@ -233,7 +232,8 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
                 ),
             },
         )
-        yield dg.Output(None, "charge_runs", metadata=dict(run_row(decided, run, here.now())))
+        told = {k: str(v) if isinstance(v, datetime) else v for k, v in summary.items()}
+        yield dg.Output(None, "charge_runs", metadata=told)
         if decided.mode == "live":
             remember_run(here, decided, schedules, moer, loaded.registry_version, loaded.files)
         recent = here.lake.scan(CHARGE_COMMANDS).filter(pl.col("updated_at") > loaded.started_at - _DAY)
