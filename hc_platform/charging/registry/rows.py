@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar, get_args
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from hc_platform.charging.models import Command, Control, Device
 
@@ -60,10 +60,16 @@ def to_row(thing: Device | Control | Command) -> Row:
 
 
 def to_model(model: type[Plain], row: Mapping[str, Any]) -> Plain:
-    """The model of a row; what the row has beyond the model's fields is let be. Raises pydantic.ValidationError."""
+    """The model of a row; what the row has beyond the model's fields is let be.
+
+    Raises ValueError, naming the device, where another program wrote what the model does not allow.
+    """
     times = TIMES[model]
     known = ((n, row[n]) for n in FIELDS[model] if n in row)
-    return model.model_validate({n: _time(v) if n in times else v for n, v in known})
+    try:
+        return model.model_validate({n: _time(v) if n in times else v for n, v in known})
+    except ValidationError as error:
+        raise ValueError(f"device {row.get('device_id')} is not stored as it should be: {error}") from error
 
 
 def to_models(model: type[Plain], rows: Iterable[Mapping[str, Any]]) -> list[Plain]:

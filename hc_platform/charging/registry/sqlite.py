@@ -36,7 +36,7 @@ from hc_platform.charging.registry.sqlite_schema import connect
 from hc_platform.charging.tables import FLEET
 
 _PAGE = 5_000
-_CHUNK = 50_000
+_CHUNK = 100_000
 _BATCH = 2_000
 
 
@@ -162,20 +162,16 @@ class SqliteRegistry:
         stored: dict[str, pl.DataType] = {
             n: pl.Int64() if isinstance(t, pl.Datetime) else t for n, t in FLEET.items()
         }
-        frames = [pl.DataFrame(schema=stored)]
+        frames = [pl.DataFrame(schema=FLEET)]
         with closing(connect(self.path)) as db:
             db.row_factory = None
             cursor = db.execute(_FLEET)
             while rows := cursor.fetchmany(_CHUNK):
+                columns = zip(stored.items(), zip(*rows, strict=True), strict=True)
                 frames.append(
-                    pl.DataFrame(
-                        [
-                            pl.Series(n, values, dtype=t)
-                            for (n, t), values in zip(stored.items(), zip(*rows, strict=True), strict=True)
-                        ]
-                    )
+                    pl.DataFrame([pl.Series(n, v, dtype=t) for (n, t), v in columns]).cast(pl.Schema(FLEET))
                 )
-        return pl.concat(frames, rechunk=True).cast({n: t for n, t in FLEET.items() if t != stored[n]})
+        return pl.concat(frames)
 
     def version(self) -> int:
         return int(self._one("SELECT count FROM device_writes")[0])
