@@ -16,7 +16,7 @@ from hc_platform.charging.tariffs.model import RatePlan, Tariff, TariffVerificat
 
 _DAY: Final = dt.timedelta(days=1)
 _SATURDAY: Final = 5
-_MOST_RANGES: Final = 6
+_MOST_DATES: Final = 15  # somewhat more than any tariff has holidays in a year
 
 
 class _Change(NamedTuple):
@@ -142,12 +142,14 @@ def _days_of(kind: str, days: set[dt.date], versions: Sequence[TariffVersion], y
         for day in (first + i * _DAY for i in range((dt.date(year + 1, 1, 1) - first).days))
         if (day.weekday() >= _SATURDAY) == (kind == "weekends")
     ]
-    if len(days) == len(every):
-        return ""
-    for version in versions:
+    named = {"": set(every)}
+    for version in reversed(versions):
         for name in version.seasons:
-            if days == {day for day in every if name in seasons_on(version, day)}:
-                return f" {name}"
+            named[f" {name}"] = {day for day in every if name in seasons_on(version, day)}
+    words = min((w for w in named if days <= named[w]), key=lambda w: len(named[w]))
+    missing = sorted(named[words] - days)
+    if not missing:
+        return words
     runs: list[list[dt.date]] = []
     for before, day in zip([None, *every], every, strict=False):
         if day in days:
@@ -155,7 +157,9 @@ def _days_of(kind: str, days: set[dt.date], versions: Sequence[TariffVersion], y
                 runs[-1].append(day)
             else:
                 runs.append([day])
-    if len(runs) > _MOST_RANGES:
+    if len(runs) > len(missing) / 2 and len(missing) <= _MOST_DATES:
+        return f"{words} except {', '.join(f'{day:%m-%d}' for day in missing)}"
+    if len(runs) > _MOST_DATES:
         return f" ({len(days)} days from {min(days):%m-%d} to {max(days):%m-%d})"
     ranges = (f"{r[0]:%m-%d}" if len(r) == 1 else f"{r[0]:%m-%d}..{r[-1]:%m-%d}" for r in runs)
     return " " + ", ".join(ranges)

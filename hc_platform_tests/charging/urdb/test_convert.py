@@ -130,6 +130,16 @@ def test_three_prices_are_cheaper_base_and_peak() -> None:
     ]
 
 
+def test_the_base_has_the_most_hours_of_a_week_not_of_a_kind_of_day() -> None:
+    weekdays, weekends = [[2] * 7 + [0] * 12 + [1] * 5] * 12, [[2] * 12 + [1] * 12] * 12
+    version = converted(
+        energyratestructure=prices(0.1, 0.3, 0.05),
+        energyweekdayschedule=weekdays,  # a week has 60 hours of period 0 and 59 of period 2
+        energyweekendschedule=weekends,
+    ).version
+    assert version.tiers == {"super_off_peak": 0, "off_peak": 1, "on_peak": 3}
+
+
 def test_a_peak_of_most_hours_is_still_the_peak() -> None:
     """Con Edison: 8 to midnight every day."""
     rows = peak(8, 24)

@@ -48,6 +48,14 @@ def test_holidays_that_one_side_lacks_are_dates() -> None:
     ]
 
 
+def test_days_but_for_holidays_are_told_so() -> None:
+    holidays = {"names": ["Independence Day", "Labor Day", "Christmas Day"]}
+    old, new = version(holidays=holidays), version("on 17:00-21:00 weekdays summer", holidays=holidays)
+    assert rank_changes(old, new) == [
+        "weekdays summer except 07-04, 09-04 17:00-21:00: off -> on (340 h a year)"
+    ]
+
+
 def test_a_season_that_no_side_names_is_a_range_of_dates() -> None:
     old = version("on 17:00-21:00 weekdays summer")
     new = version("on 17:00-21:00 weekdays summer", seasons={"summer": ("05-16", "09-30")})
