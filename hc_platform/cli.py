@@ -15,24 +15,26 @@ from typing import Annotated
 import typer
 
 from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, json_schema, load_catalog, load_config
+from hc_platform.commands import charge, devices, tariffs
+from hc_platform.commands.shared import DataDir
+from hc_platform.commands.shared import settings_of as _settings
 from hc_platform.ingesting import MistakeError, dry_run_of, execute, running
 from hc_platform.lake.store import open_lake
 from hc_platform.pipeline.snapshots import raw_snapshots
-from hc_platform.settings import PROJECT_DIR, Settings, secret
+from hc_platform.settings import PROJECT_DIR, secret
 from hc_platform.terminal import err, out, print_table, say
 
 app = typer.Typer(
-    help="Hosting capacity of the US distribution grid, as tables.",
+    help="Where the US distribution grid has room, and the chargers that should use it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 config_app = typer.Typer(help="Look at and check utility_configs/.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(charge.app, name="charge")
+app.add_typer(devices.app, name="devices")
+app.add_typer(tariffs.app, name="tariffs")
 
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data folder; default HC_DATA_DIR or ./data.")
-]
 
 AcceptRowChange = Annotated[
     bool, typer.Option(help="The rows may have moved by more than half: somebody has looked.")
@@ -305,10 +307,6 @@ def ui(
         str(port),
     ]
     os.execv(command[0], command)  # noqa: S606 - our own interpreter's dg, no shell
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    return Settings(data_dir=data_dir) if data_dir else Settings()
 
 
 def _known(catalog: Catalog, code: str) -> UtilityConfig:

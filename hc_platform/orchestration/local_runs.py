@@ -9,11 +9,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from hc_platform.orchestration.charging_assets import TABLES as CHARGING_TABLES
+from hc_platform.orchestration.charging_automation import run_config
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.utility_assets import RAW, SECTION, asset_keys
 from hc_platform.settings import PROJECT_DIR, Settings
@@ -122,6 +125,15 @@ def run_national(definitions: dg.Definitions, instance: dg.DagsterInstance) -> R
     return _run(
         definitions, instance, [dg.AssetKey(n) for n in NATIONAL], _QUIET, {"cause": "hc ingest"}, None
     )
+
+
+def run_charge_control(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, as_of: datetime
+) -> RunOutcome:
+    """One run of charge control for an instant."""
+    keys = [dg.AssetKey(t.name) for t in CHARGING_TABLES]
+    tags = {"cause": "hc charge tick", "as_of": as_of.isoformat()}
+    return _run(definitions, instance, keys, {**run_config(as_of), **_QUIET}, tags, None)
 
 
 def _run(

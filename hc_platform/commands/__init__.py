@@ -1,0 +1,1 @@
+"""The sub-commands of `hc` for charge control, a module each."""
