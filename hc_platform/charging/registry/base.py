@@ -48,7 +48,8 @@ class Registry(Protocol):
     def fleet(self) -> pl.DataFrame:
         """What a decision needs: every active device, and every inactive one whose control still says pause.
 
-        One row a device: the columns of `FLEET` (device fields, then its control's, NULL where it has none yet).
+        One row a device, in no promised order: the columns of `FLEET` (device fields, then its control's, NULL where
+        it has none yet).
         """
 
     def version(self) -> int:
@@ -67,37 +68,47 @@ class Registry(Protocol):
         """Write each change if the stored control's rev is one less than its own (absent: 0); returns the losers' ids.
 
         A change is one transaction: the control, the new command as pending, and the device's older commands that are
-        pending or sent-and-not-acked as superseded. One being sent just now is left to its sender.
+        pending or sent-and-not-acked as superseded. One being sent just now is left to its sender. Devices that are
+        not registered lose, and so does a version that does not follow on: with a command `ver` is the stored one's
+        plus one, without it the same. `reported` and `reported_at` of a stored control stay as `report` left them,
+        and `resends` stays until the next version. A command without `next_try_at` is due at once.
+        Raises ValueError, before anything is written, where a command is not its control's version or not pending.
         """
 
     def next_due(self) -> Due:
-        """The least next_check_at of active devices, and the least instant at which `claim` will find something."""
+        """The least next_check_at of active devices, and the least instant at which `claim` will find something.
+
+        A command behind another version of its device in flight counts from the end of that lease. May be past.
+        """
 
     def claim(self, *, now: datetime, limit: int, lease_until: datetime, owner: str) -> list[Command]:
-        """Lease up to `limit` commands for sending: by priority, then oldest first.
+        """Lease up to `limit` commands for sending: by priority, then what has been due longest.
 
         Taken: pending or sent with next_try_at <= now; sending whose lease is over. Never one whose device has a newer
         version (it is marked superseded instead), never while another version of that device is leased.
-        Each comes back as sending with attempts + 1; of several claimers one gets it.
+        Each comes back as sending with attempts + 1 and `updated_at` = now; of several claimers one gets it. While
+        others claim too, fewer than `limit` may come though more are due.
         """
 
     def settle(self, command: Command, *, owner: str) -> bool:
-        """Store a claimed command's outcome (status sent, pending, dead or dropped, with its fields).
+        """Store a claimed command's outcome (status sent, pending, dead or dropped, with its fields; lease let go).
 
         False, and nothing written, unless it is still leased to `owner`. If a newer version exists by now, it is stored
-        as superseded whatever the outcome, with its message_id kept.
+        as superseded whatever the outcome, with its message_id kept. `updated_at` is stored as given: set it, or
+        `commands(since)` finds the outcome under the time of the claim. Raises ValueError for any other status.
         """
 
     def acknowledge(self, message_id: str, *, delivered: bool, now: datetime) -> Command | None:
         """A delivery event: sent becomes acked, or pending again (next_try_at = now) when it was not delivered.
 
-        None where no sent command has that message id (unknown, superseded, or acked before).
+        None where no sent command has that message id as its last attempt's (unknown, superseded, or acked before).
         """
 
     def report(self, device_id: str, state: State, *, at: datetime) -> Control | None:
         """An uplink told the device's state; older reports than the stored one are ignored. None: unknown device.
 
-        Changes neither rev nor ver: a report is no decision.
+        Changes neither rev nor ver: a report is no decision. A device that was never decided gets a control with rev 1,
+        ver 0 and nothing desired, which keeps the report; its first decision then has rev 2.
         """
 
     def resend(
@@ -105,16 +116,23 @@ class Registry(Protocol):
     ) -> bool:
         """Put that version's sent or acked command back to pending, the same command_id; `count` adds to resends.
 
-        False unless it is the device's newest version.
+        It is due at once, and its attempts are counted anew. False unless it is the device's newest version.
         """
 
     def commands(
         self, *, device_id: str | None = None, status: str | None = None, since: datetime | None = None
     ) -> Iterator[list[Command]]:
-        """Commands page by page: of a device, of a status, updated at or after `since`."""
+        """Commands page by page: of a device, of a status, updated at or after `since`; all that is given must hold.
+
+        One that changes while the pages are read may come twice. Closed ones (acked, dead, superseded, dropped) are
+        kept for 90 days (`rules.KEEP`).
+        """
 
     def take_tokens(self, wanted: int, *, rate: float, burst: float, now: datetime) -> int:
-        """Take up to `wanted` of the bucket that all runs share: `rate` tokens a second, never more than `burst`."""
+        """Take up to `wanted` of the bucket that all runs share: `rate` tokens a second, never more than `burst`.
+
+        Full at first. Whole tokens; a clock that steps back gains nothing.
+        """
 
     def remember(self, key: str, value: str) -> None:
         """Keep a small text for the next run."""
