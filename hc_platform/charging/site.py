@@ -4,6 +4,7 @@ What belongs here: opening them as the settings say. What does not: anything the
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ class Site:
     payload_key: bytes | None = field(default=None, repr=False)
     quota: Quota = field(default_factory=Quota)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    """Waits so many seconds of the clock that `now` reads."""
 
 
 def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Site:
@@ -50,7 +53,9 @@ def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datet
         tariff_dir=settings.tariffs,
         policy_file=settings.policies,
         downlink=open_downlink(settings.downlink_to),
-        events=open_events(settings.events_from, rejected=settings.data_dir.resolve() / "uplink" / "rejected"),
+        events=open_events(
+            settings.events_from, rejected=settings.data_dir.resolve() / "uplink" / "rejected"
+        ),
         watttime=_watttime(settings),
         payload_key=key_from_environment(settings.payload_secret),
         quota=Quota(rate=settings.downlink_rate, burst=max(settings.downlink_rate, 1.0) * 2),

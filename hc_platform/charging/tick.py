@@ -85,7 +85,13 @@ def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
     lost = enqueue(site, decided)
     send_heartbeats(site, decided, schedules, started)
     delivered = deliver(
-        site.registry, site.downlink, owner=run_id, now=site.now, quota=site.quota, key=site.payload_key
+        site.registry,
+        site.downlink,
+        owner=run_id,
+        now=site.now,
+        quota=site.quota,
+        key=site.payload_key,
+        sleep=site.sleep,
     )
     record_run(site, decided, RunRow(run_id, cause, started, len(lost), delivered.counts), lost)
     record_commands(site, run_id)

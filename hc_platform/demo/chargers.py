@@ -34,6 +34,8 @@ class Charger:
         self.reachable = True
         self.synced = True
         """Whether it knows the time; without it, windows are ignored."""
+        self.stuck: State | None = None
+        """A relay that is welded: what it does, whatever the device was told; it says so truly."""
         self.charge_now_until: datetime | None = None
         """The driver's own override: until then it charges and ignores charge commands."""
         self.received = 0
@@ -65,6 +67,8 @@ class Charger:
 
     def state(self, at: datetime) -> State:
         """What its relay does at an instant, at or after the last thing that happened to it."""
+        if self.stuck:
+            return self.stuck
         return "allow" if self._overridden(at) or self._settled(at).allowed else "pause"
 
     def charge_now(self, at: datetime, until: datetime) -> None:

@@ -28,6 +28,9 @@ import botocore.session
 Deliver = Callable[[str, bytes, datetime], bool | None]
 """(wireless_device_id, payload, at) -> it came, it did not, or None: nobody ever tells."""
 
+Trouble = Callable[[str, int], str | None]
+"""(wireless_device_id, Seq) of a request that is in order -> the AWS error that it gets all the same, or None."""
+
 _SCOPE: Final = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/us-east-1/iotwireless/aws4_request, "
     r"SignedHeaders=[a-z0-9;-]*\bhost\b[a-z0-9;-]*, Signature=[0-9a-f]{64}"
@@ -64,6 +67,7 @@ class IotWireless:
         devices: Iterable[str],
         *,
         deliver: Deliver = lambda _device, _payload, _at: True,
+        trouble: Trouble = lambda _device, _seq: None,
         rate: float = 10.0,
         burst: float = 100.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -73,7 +77,7 @@ class IotWireless:
         self.accepted: list[Accepted] = []
         self.answers: Counter[int] = Counter()
         """Requests by HTTP status."""
-        self._deliver, self._clock = deliver, clock
+        self._deliver, self._trouble, self._clock = deliver, trouble, clock
         self._rate, self._burst = rate, burst
         self._tokens, self._filled_at = burst, time.monotonic()
         self._fail = self._hang = self._answer_lost = 0
@@ -169,7 +173,10 @@ class IotWireless:
             return "ValidationException", "; ".join(problems)
         if given["Id"] not in self.devices:
             return "ResourceNotFoundException", f"wireless device {given['Id']} does not exist"
-        return None
+        ordered = self._trouble(
+            given["Id"], given.get("WirelessMetadata", {}).get("Sidewalk", {}).get("Seq", 0)
+        )
+        return (ordered, "ordered") if ordered else None
 
     def _take_token(self) -> bool:
         now = time.monotonic()

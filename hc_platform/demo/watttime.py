@@ -87,6 +87,7 @@ class DemoWattTime:
         locate: Callable[[float, float], str | None] = nearest_place,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         denied: Iterable[str] = (),
+        trouble: Callable[[str, datetime], Fault | None] = lambda _region, _at: None,
         token_s: float = 1_800.0,
     ) -> None:
         self.url = ""
@@ -95,6 +96,7 @@ class DemoWattTime:
         self.locate = locate
         self.now = now
         self.denied = set(denied)
+        self.trouble = trouble
         self.token_s = token_s
         self.date_offset_s = 0.0
         """What the Date header is ahead of `now`."""
@@ -121,7 +123,7 @@ class DemoWattTime:
         with self._lock:
             self.requests[path, region] += 1
             script = self._scripts[path, region] or self._scripts[path, ""]
-            fault = script.popleft() if script else Fault()
+            fault = script.popleft() if script else (region and self.trouble(region, self.now())) or Fault()
         if fault.status is not None:
             return fault, fault.status, fault.body or json.dumps({"error": "ordered"}).encode()
         status, told = self._route(path, asked, authorization, fault)
@@ -203,6 +205,7 @@ def serve_watttime(port: int = 0, **behaviour: Any) -> Iterator[DemoWattTime]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else every answer waits 40 ms for the client's acknowledgement
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)

@@ -29,8 +29,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def client(service: str, *, region: str | None, endpoint_url: str | None, timeout_s: float) -> Any:
+def client(
+    service: str,
+    *,
+    region: str | None,
+    endpoint_url: str | None,
+    timeout_s: float,
+    session: boto3.Session | None = None,
+) -> Any:
     """A boto3 client that tries once; its keys, and an endpoint not given, come from the environment as boto3 has it.
+
+    Or from the session that is given, which no other thread may be using meanwhile.
 
     Raises ValueError where it cannot be made (no region, a broken profile): a setting is wrong, no attempt will mend it.
     """
@@ -42,7 +51,9 @@ def client(service: str, *, region: str | None, endpoint_url: str | None, timeou
     )
     try:
         # a session of its own: boto3's shared one is not made to be used by several threads
-        return boto3.Session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)  # type: ignore[call-overload]
+        return (session or boto3.Session()).client(
+            service, region_name=region, endpoint_url=endpoint_url, config=config
+        )  # type: ignore[call-overload]
     except (BotoCoreError, ValueError) as error:
         raise ValueError(f"cannot make a client of AWS {service}: {error}") from error
 

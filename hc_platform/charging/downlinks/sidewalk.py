@@ -17,6 +17,7 @@ from hc_platform.charging.models import Command
 from hc_platform.charging.payloads import MTU
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_iotwireless import IoTWirelessClient
 
 # What a cloud sends to make a device act. Devices send NOTIFY, so the delivery events of their messages can be told
@@ -45,10 +46,14 @@ class SidewalkDownlink:
         timeout_s: float = 10.0,
         hold_s: int = HOLD_S,
         clock: Callable[[], datetime] = utc_now,
+        session: "boto3.Session | None" = None,
     ) -> None:
-        """Sidewalk is in us-east-1 only; `hold_s` as in `aws.HOLD_S`. Keys come from the environment."""
+        """Sidewalk is in us-east-1 only; `hold_s` as in `aws.HOLD_S`.
+
+        Keys come from `session`, or from the environment where none is given.
+        """
         self._client: IoTWirelessClient = client(
-            "iotwireless", region=region, endpoint_url=endpoint_url, timeout_s=timeout_s
+            "iotwireless", region=region, endpoint_url=endpoint_url, timeout_s=timeout_s, session=session
         )
         self._hold_s = hold_s
         self._clock = clock
