@@ -345,9 +345,10 @@ def _commit(db: sqlite3.Connection, change: Change, now: datetime) -> bool:
     if not db.execute(_UPDATE_CONTROL if control.rev > 1 else _INSERT_CONTROL, values).rowcount:
         return False
     if command is not None:
-        key = {"device_id": command.device_id, "ver": command.ver}
-        db.execute(_SUPERSEDE, key | {"now": micros(now)})
-        db.execute(_FORGET, key | {"keep_from": micros(now - KEEP)})
+        if command.ver > 1:
+            key = {"device_id": command.device_id, "ver": command.ver}
+            db.execute(_SUPERSEDE, key | {"now": micros(now)})
+            db.execute(_FORGET, key | {"keep_from": micros(now - KEEP)})
         db.execute(_INSERT_COMMAND, to_row(command))
     return True
 

@@ -1,15 +1,19 @@
 """Any sequence of commits, claims, settlements and events leaves the registry as a plain model of it says."""
 
 import tempfile
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
+import boto3
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from hc_platform.charging.models import Command
+from hc_platform.charging.registry.base import Registry
+from hc_platform.charging.registry.dynamo import DynamoRegistry
 from hc_platform.charging.registry.sqlite import SqliteRegistry
 from hc_platform_tests.charging.registry.making import ask, at, claim, command, register
 
@@ -23,7 +27,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.registry = SqliteRegistry(Path(self.folder.name) / "registry.db")
+        self.registry = self.open()
         self.now = 0
         self.messages = 0
         self.outbox: dict[tuple[str, int], dict[str, Any]] = {}
@@ -36,6 +40,9 @@ class OutboxMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.registry.close()
         self.folder.cleanup()
+
+    def open(self) -> Registry:
+        return SqliteRegistry(Path(self.folder.name) / "registry.db")
 
     @initialize()
     def devices(self) -> None:
@@ -192,3 +199,17 @@ class OutboxMachine(RuleBasedStateMachine):
 
 OutboxMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestOutbox = OutboxMachine.TestCase
+
+
+def test_the_same_laws_hold_in_dynamodb(dynamodb: tuple[str, boto3.Session]) -> None:
+    class InDynamo(OutboxMachine):
+        def open(self) -> Registry:
+            url, session = dynamodb
+            made = DynamoRegistry(f"t{uuid.uuid4().hex}-", endpoint_url=url, session=session)
+            made.create_tables()
+            return made
+
+    few = settings(
+        max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(InDynamo, settings=few)
