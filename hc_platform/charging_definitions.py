@@ -19,7 +19,7 @@ def build_definitions(settings: Settings, site: Callable[[], Site]) -> dg.Defini
     return dg.Definitions(
         assets=[charging_assets(site)],
         executor=dg.in_process_executor,
-        resources={"memory": dg.mem_io_manager},
+        resources={"io_manager": dg.mem_io_manager},  # steps hand over frames within one process
         **charging_automation(settings, site),
     )
 

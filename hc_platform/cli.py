@@ -262,9 +262,10 @@ def rebuild(
 @app.command()
 def tables() -> None:
     """Every table and column: type, unit, meaning; as Markdown (docs/tables.md)."""
+    from hc_platform.charging.tables import LAKE_TABLES as CHARGING_TABLES
     from hc_platform.hosting_capacity.tables import LAKE_TABLES
 
-    sys.stdout.write("\n".join(table.markdown for table in LAKE_TABLES))
+    sys.stdout.write("\n".join(table.markdown for table in (*LAKE_TABLES, *CHARGING_TABLES)))
 
 
 @app.command()

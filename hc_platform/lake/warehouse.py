@@ -3,9 +3,9 @@
 What belongs here: building the file from the lake, replacing it atomically, opening it, exporting it.
 What does not: Delta tables themselves (`store`).
 
-The feeder-level and smaller tables are real DuckDB tables; sections and raw features are views over the current
-files of their Delta tables. A new file is built beside the old one and replaces it in one rename, so that readers
-never block a writer; who holds the old file open goes on reading the old state until it reconnects.
+The feeder-level and smaller tables are real DuckDB tables; sections, raw features, decisions and commands are views over
+the current files of their Delta tables. A new file is built beside the old one and replaces it in one rename, so that
+readers never block a writer; who holds the old file open goes on reading the old state until it reconnects.
 """
 
 import json
@@ -17,6 +17,14 @@ from typing import Final
 import duckdb
 from filelock import FileLock
 
+from hc_platform.charging.tables import (
+    CHARGE_COMMANDS,
+    CHARGE_DECISIONS,
+    CHARGE_RUNS,
+    DEVICES,
+    MOER_READINGS,
+    TOU_SCHEDULES,
+)
 from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
     RAW_FEATURES,
@@ -31,9 +39,21 @@ from hc_platform.lake.store import Lake, open_lake
 from hc_platform.settings import Settings
 from hc_platform.tables import SQL_TYPES, Table, sql_text
 
-AS_TABLES: Final = (UTILITIES, RECORDS, SUMMARIES, INGESTION_RUNS, SOURCE_LAYERS)
-AS_VIEWS: Final = (SECTIONS, RAW_FEATURES, REJECTED_FEATURES)
+AS_TABLES: Final = (
+    *(UTILITIES, RECORDS, SUMMARIES, INGESTION_RUNS, SOURCE_LAYERS),
+    *(DEVICES, TOU_SCHEDULES, CHARGE_RUNS),
+)
+# what is large, and what only ever grows
+AS_VIEWS: Final = (
+    *(SECTIONS, RAW_FEATURES, REJECTED_FEATURES),
+    *(MOER_READINGS, CHARGE_DECISIONS, CHARGE_COMMANDS),
+)
 _SNAPSHOT_TABLES: Final = (RECORDS, SUMMARIES, SECTIONS, RAW_FEATURES, REJECTED_FEATURES)
+
+_COMMANDS_LATEST: Final = """
+    CREATE VIEW charge_commands_latest AS FROM charge_commands
+    QUALIFY row_number() OVER (PARTITION BY command_id ORDER BY updated_at DESC) = 1
+"""
 
 
 def publish(lake: Lake, path: Path, *, memory: str = "1GB") -> bool:
@@ -159,6 +179,8 @@ def _latest_views(connection: duckdb.DuckDBPyConnection, lake: Lake | None) -> N
         )
         connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM {source} WHERE {pairs or "false"}')  # noqa: S608
         _comment(connection, table, name, "VIEW", "Newest snapshot of each utility and resource. ")
+    connection.execute(_COMMANDS_LATEST)
+    _comment(connection, CHARGE_COMMANDS, "charge_commands_latest", "VIEW", "Where each command stands. ")
 
 
 def _condition(table: Table, code: str, resource: str, snapshot: str) -> str:

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from hc_platform.catalog.fields import Cadence
+from hc_platform.charging.tables import LAKE_TABLES as CHARGING_TABLES
 from hc_platform.hosting_capacity.tables import LAKE_TABLES, SOURCE_LAYERS
 from hc_platform.lake.warehouse import publish
 from hc_platform.orchestration.national_assets import NATIONAL
@@ -159,7 +160,7 @@ def upkeep_job(platform: Platform) -> dg.JobDefinition:
 
     @dg.op
     def vacuum_lake(context: dg.OpExecutionContext) -> None:
-        for table in LAKE_TABLES:
+        for table in (*LAKE_TABLES, *CHARGING_TABLES):
             removed = platform.lake.vacuum(table, platform.settings.vacuum_days)
             context.log.info(f"{table.name}: {removed} files removed")
         # compaction wrote new files, and the warehouse's views name the old ones

@@ -97,7 +97,7 @@ class Enqueued:
 def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C901 - seven ops, one after the other
     """The graph of the seven steps, whose outputs are the six tables."""
 
-    @dg.op(out=dg.Out(io_manager_key="memory"))
+    @dg.op
     def load_devices(context: dg.OpExecutionContext, config: RunOptions) -> dg.Output[Loaded]:
         here = site()
         now = here.now()
@@ -123,7 +123,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
             },
         )
 
-    @dg.op(name="load_schedules", out=dg.Out(io_manager_key="memory"))
+    @dg.op(name="load_schedules")
     def schedules_op(context: dg.OpExecutionContext, loaded: Loaded) -> dg.Output[Schedules]:
         here = site()
         schedules = load_schedules(here, loaded.as_of)
@@ -134,7 +134,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         metadata = {"tariffs": ", ".join(names), "written": "unchanged" if written is None else written}
         return dg.Output(schedules, metadata=metadata)
 
-    @dg.op(name="read_moer", out=dg.Out(io_manager_key="memory"))
+    @dg.op(name="read_moer")
     def moer_op(context: dg.OpExecutionContext, loaded: Loaded, schedules: Schedules) -> dg.Output[Moer]:
         here = site()
         regions = regions_in_use(loaded.fleet, schedules.policies)
@@ -150,14 +150,14 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
             moer, metadata={"readings": markdown(shown), "alerts": "; ".join(moer.alerts) or "none"}
         )
 
-    @dg.op(name="decide", out=dg.Out(io_manager_key="memory"))
+    @dg.op(name="decide")
     def decide_op(loaded: Loaded, schedules: Schedules, moer: Moer) -> dg.Output[Decided]:
         decided = decide_fleet(
             loaded.fleet, schedules, moer, loaded.as_of, loaded.mode, loaded.registry_version
         )
         return dg.Output(decided, metadata={"reasons": bar(reason_counts(decided.frame))})
 
-    @dg.op(name="enqueue", out=dg.Out(io_manager_key="memory"))
+    @dg.op(name="enqueue")
     def enqueue_op(decided: Decided, schedules: Schedules) -> dg.Output[Enqueued]:
         if decided.mode != "live":
             return dg.Output(Enqueued(decided, []), metadata={"commands": "none: the instant is past"})
@@ -169,7 +169,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
             Enqueued(decided, lost), metadata={**counts, "lost races": len(lost), "heartbeats": repeated}
         )
 
-    @dg.op(name="deliver", out=dg.Out(io_manager_key="memory"))
+    @dg.op(name="deliver")
     def deliver_op(context: dg.OpExecutionContext, enqueued: Enqueued) -> dg.Output[Delivered]:
         if enqueued.decided.mode != "live":
             return dg.Output(Delivered())
@@ -181,6 +181,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
             now=here.now,
             quota=here.quota,
             key=here.payload_key,
+            sleep=here.sleep,
         )
         _say(context, told)
         return dg.Output(told, metadata={"outcomes": dict(told.counts)})
@@ -189,7 +190,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
 
     @dg.op(
         name="record",
-        out={name: dg.Out(io_manager_key="memory") for name in (*_RECORDED, *checked)},
+        out={name: dg.Out() for name in (*_RECORDED, *checked)},
     )
     def record_op(
         context: dg.OpExecutionContext,
