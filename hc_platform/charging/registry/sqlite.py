@@ -197,15 +197,13 @@ class SqliteRegistry:
 
     def commit(self, changes: Sequence[Change], *, now: datetime) -> list[str]:
         check(changes)
-        lost: list[str] = []
-        for start in range(
-            0, len(changes), _BATCH
-        ):  # many to a transaction: each is whole, and others get a turn
+        # in the tables' own order, which touches each page once; many to a transaction, and others get a turn between
+        ordered = sorted(range(len(changes)), key=lambda n: changes[n].control.device_id)
+        lost: list[int] = []
+        for start in range(0, len(ordered), _BATCH):
             with self._transaction() as db:
-                for change in changes[start : start + _BATCH]:
-                    if not _commit(db, change, now):
-                        lost.append(change.control.device_id)
-        return lost
+                lost += [n for n in ordered[start : start + _BATCH] if not _commit(db, changes[n], now)]
+        return [changes[n].control.device_id for n in sorted(lost)]
 
     def next_due(self) -> Due:
         control = self._one(

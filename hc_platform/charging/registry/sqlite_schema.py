@@ -90,6 +90,9 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA cache_size = -65536")
+        db.execute(
+            "PRAGMA wal_autocheckpoint = 16384"
+        )  # 64 MB: a big commit writes a page back once, not often
         _make_or_check(db, path)
     except sqlite3.DatabaseError as error:
         db.close()
