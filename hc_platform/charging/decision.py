@@ -14,7 +14,7 @@ from datetime import datetime
 import polars as pl
 
 from hc_platform.charging.models import Policy, Reason
-from hc_platform.charging.situations import KEYS, bit, situations
+from hc_platform.charging.situations import bit, kinds_of, situations
 from hc_platform.charging.timeline import Timeline
 
 _MINUTE = 60
@@ -42,15 +42,16 @@ def decide(
     schedule, version, tier, rank, region, percentile, point_time, policy_id, protocol, wireless_device_id.
     """
     t = pl.lit(as_of, pl.Datetime("us", "UTC"))
-    shared = situations(fleet, as_of, tariffs, set(utilities), policies, readings)
+    kinds, kind = kinds_of(fleet)
+    shared = situations(kinds, as_of, tariffs, set(utilities), policies, readings)
     return (
-        fleet.lazy()
-        .join(shared.lazy(), on=KEYS, how="left", nulls_equal=True, maintain_order="left")
+        fleet.with_columns(column.gather(kind) for column in shared)
+        .lazy()
         .with_columns(**_before(t))
         .with_columns(**_allowances(t))
         .with_columns(**_own_windows())
         .with_columns(**_tou(t))
-        .with_columns(moer_next=_moer(t))
+        .with_columns(moer_next=_moer())
         .with_columns(deferred=_deferred(t))
         .with_columns(moer_next=_moer_after_dwell())
         .with_columns(**_pause(t))
@@ -68,17 +69,20 @@ def _before(t: pl.Expr) -> dict[str, pl.Expr]:
     legacy = pl.col("protocol") == "legacy"
     told = (pl.col("desired") == "pause").fill_null(False)
     running = told & (legacy | (t < pl.col("window_end"))).fill_null(False)
-    was_paused = running & (pl.col("window_start") <= t).fill_null(False)
+    started = told & (pl.col("window_start") <= t).fill_null(False)
+    was_paused = running & started
+    # a window device flips by itself
+    over = started & ~legacy & (pl.col("window_end") <= t).fill_null(False)
+    began = pl.when(started).then(pl.coalesce("paused_since", "window_start"))
     return {
         "legacy": legacy,
         "was_told": running,  # a pause stands at the device, also one that is still to come
         "was_paused": was_paused,
-        "since": pl.when(was_paused).then(pl.coalesce("paused_since", "window_start")),
-        # a window device flips by itself
+        # also of a pause that ends at this very instant: one that follows at once is one with it
+        "since": pl.when(was_paused | (t == pl.col("window_end"))).then(began),
+        "lasted": pl.when(over).then("window_end").otherwise(t) - began,
         "last_flip": pl.max_horizontal(
-            "changed_at",
-            pl.when(told & (pl.col("window_start") <= t)).then("window_start"),
-            pl.when(told & ~legacy & (pl.col("window_end") <= t)).then("window_end"),
+            "changed_at", pl.when(started).then("window_start"), pl.when(over).then("window_end")
         ),
         "moer_was": pl.col("moer").fill_null("idle"),
         "had_tou": (pl.col("reasons").fill_null(0) & _TOU) != 0,
@@ -91,7 +95,7 @@ def _allowances(t: pl.Expr) -> dict[str, pl.Expr]:
     return {
         "overridden": (pl.col("override_until") > t).fill_null(False),
         "hurried": ((pl.col("deadline") > t) & (must_start <= t)).fill_null(False),
-        "must_start": pl.when(pl.col("deadline") > t).then(must_start),
+        "must_start": pl.when((pl.col("deadline") > t) & (pl.col("need_s") > 0)).then(must_start),
         "inactive": pl.col("status") != "active",
         "unknown": ~pl.col("in_utilities"),
     }
@@ -110,13 +114,15 @@ def _own_windows() -> dict[str, pl.Expr]:
 
     least = pl.col("lead_s") // 4 // _MINUTE
     lead = (least + pl.col("spread") // 64 % (pl.col("lead_s") // _MINUTE - least + 1)) * _MINUTE
-    last, coming = jitter(pl.col("last_start")), jitter(pl.col("next_start"))
-    starts = pl.col("next_start") - coming
+    last, coming, after = (jitter(pl.col(f"{which}_start")) for which in ("last", "next", "after"))
+    starts, ends = pl.col("next_start") - coming, pl.col("next_end") + coming
+    chained = (pl.col("after_start") - after <= ends).fill_null(False)
     return {
         "last_from": pl.col("last_start") - last,
         "last_until": pl.col("last_end") + last,
         "tou_from": starts,
-        "tou_until": pl.col("next_end") + coming,
+        "tou_until": pl.when(chained).then(pl.col("after_end") + after).otherwise(ends),
+        "chained": chained,
         "send_at": pl.when(pl.col("legacy")).then(starts).otherwise(starts - _seconds(lead)),
     }
 
@@ -144,26 +150,34 @@ def _tou(t: pl.Expr) -> dict[str, pl.Expr]:
     }
 
 
-def _moer(t: pl.Expr) -> pl.Expr:
+def _moer() -> pl.Expr:
     """MOER's next state: pausing above `on`, until at or below `off` or paused long enough; capped until `off`.
 
-    Bad data never begin a pause; `fail_safe: hold` keeps one that goes on.
+    Only a pause that goes on is held, between the two or, with `fail_safe: hold`, by bad data: neither begins one.
     """
     was, usable = pl.col("moer_was"), pl.col("moer_usable")
     blocked = pl.col("overridden") | pl.col("hurried") | pl.col("inactive") | pl.col("unknown")
-    worn = ((t - pl.col("since")) >= _seconds(pl.col("max_pause_s"))).fill_null(False)
+    # a window device has resumed by itself when it has paused long enough
+    counts = pl.col("since").is_not_null() | (was == "pausing")
     holds = (was == "pausing") & pl.when(usable).then(~pl.col("low")).otherwise(
         (pl.col("moer_bad") != 0) & (pl.col("fail_safe") == "hold")
     )
     return (
-        pl.when(blocked)
+        pl.when(blocked | ~pl.col("use_moer"))
         .then(pl.lit("idle"))
         .when((was == "capped") & ~pl.col("low"))
         .then(pl.lit("capped"))
-        .when(pl.col("high") | holds)
-        .then(pl.when(worn).then(pl.lit("capped")).otherwise(pl.lit("pausing")))
+        .when((pl.col("high") | holds) & _worn() & counts)
+        .then(pl.lit("capped"))
+        .when(pl.col("high") | (holds & pl.col("was_paused")))
+        .then(pl.lit("pausing"))
         .otherwise(pl.lit("idle"))
     )
+
+
+def _worn() -> pl.Expr:
+    """Whether the last pause that began, of whatever cause, lasted as long as MOER may make one."""
+    return (pl.col("lasted") >= _seconds(pl.col("max_pause_s"))).fill_null(False)
 
 
 def _deferred(t: pl.Expr) -> pl.Expr:
@@ -173,7 +187,7 @@ def _deferred(t: pl.Expr) -> pl.Expr:
     pauses = (now == "pausing") & ~pl.col("was_paused")
     resumes = (now == "idle") & (was == "pausing") & pl.col("was_paused") & pl.col("moer_usable")
     allowed = pl.col("overridden") | pl.col("hurried") | pl.col("inactive") | pl.col("unknown")
-    return early & ~pl.col("tou_active") & ~allowed & (pauses | (resumes & ~pl.col("had_tou")))
+    return early & ~pl.col("tou_active") & ~allowed & (pauses | (resumes & ~pl.col("had_tou") & ~_worn()))
 
 
 def _moer_after_dwell() -> pl.Expr:
@@ -197,7 +211,8 @@ def _pause(t: pl.Expr) -> dict[str, pl.Expr]:
     reaches = ahead & (cap >= pl.col("tou_start")).fill_null(False)
     start = pl.when(by_moer & ~active).then(t).otherwise("tou_start")
     # a pause that is over is ended before the next window goes out: a device would bridge the two
-    released = ahead & pl.col("was_paused") & ~by_moer
+    just_now = pl.col("was_paused") | (t - pl.col("last_flip") < _seconds(pl.lit(_MINUTE))).fill_null(False)
+    released = ahead & just_now & ~by_moer & ~(pl.col("was_told") & ~pl.col("was_paused"))
     return {
         "asked": active | by_moer | (ahead & ~released),
         "released": released,
@@ -223,15 +238,16 @@ def _desired(*, clock_trusted: bool) -> dict[str, pl.Expr]:
     if clock_trusted:
         return {"pause": pause, "untrusted": pl.lit(False)}
     # peaks are a matter of clock: with one that is off, a pause that stands may go on, none begins or grows
-    stands = pause & pl.col("was_told")
+    goes_on = pause & pl.col("was_paused") & (pl.col("tou_active") | pl.col("by_moer"))
+    to_come = pl.col("was_told") & ~pl.col("was_paused") & (pl.col("tou_active") | pl.col("tou_ahead"))
+    stands = goes_on | (pause & to_come)
     return {
         "pause": stands,
         "untrusted": pl.lit(True),
         "start": pl.when(stands).then("window_start").otherwise("start"),
         "end": pl.when(stands).then("window_end").otherwise("end"),
-        "moer_next": pl.when(stands | (pl.col("moer_next") != "pausing"))
-        .then("moer_next")
-        .otherwise(pl.lit("idle")),
+        "moer_next": pl.when(pl.col("by_moer") & ~goes_on).then(pl.lit("idle")).otherwise("moer_next"),
+        "by_moer": pl.col("by_moer") & goes_on,
     }
 
 
@@ -244,14 +260,15 @@ def _outcome(t: pl.Expr) -> dict[str, pl.Expr]:
     other_window = (pl.col("end") != pl.col("window_end")).fill_null(True) | (
         (pl.col("start") > t) & (pl.col("start") != pl.col("window_start"))
     ).fill_null(True)
-    tell_pause = first | ~pl.col("was_told") | other_window
+    begins = now_paused & ~pl.col("was_paused")
+    tell_pause = first | ~pl.col("was_told") | other_window | begins
     tell_allow = pl.col("was_told") | (first & ~pl.col("inactive"))
     return {
         "new_desired": pl.when(pause).then(pl.lit("pause")).otherwise(pl.lit("allow")),
         "new_start": start,
         "new_end": end,
         "new_since": pl.when(pause).then(
-            pl.when(pl.col("was_paused")).then("since").otherwise(pl.max_horizontal("start", t))
+            pl.when(now_paused).then(pl.coalesce("since", t)).otherwise("start")
         ),
         "new_changed_at": pl.when(now_paused != pl.col("was_paused")).then(t).otherwise("last_flip"),
         "commanded": pl.when(pause).then(tell_pause).otherwise(tell_allow),
@@ -275,23 +292,30 @@ def _outcome(t: pl.Expr) -> dict[str, pl.Expr]:
 
 def _next_check(t: pl.Expr) -> pl.Expr:
     """The earliest instant after `t` at which the device's state can change without news from outside."""
-    pause, by_moer = pl.col("pause"), pl.col("moer_next") == "pausing"
+    pause, by_moer = pl.col("pause"), pl.col("by_moer")
     told_ahead = pause & (pl.col("start") > t)
     instants = (
         pl.col("send_at"),
         pl.when(~told_ahead).then("tou_from"),
         pl.when(pl.col("tou_active") | pl.col("tou_ahead")).then("tou_end"),
+        # then the window after the next may be seen to reach into one more
+        pl.when(pl.col("chained") & (pl.col("tou_active") | pl.col("tou_ahead"))).then("next_end"),
         pl.col("new_end"),
         pl.col("override_until"),
         pl.col("must_start"),
         pl.col("deadline"),
         pl.when(pause).then(t + _seconds(pl.col("heartbeat_s"))),
-        pl.when("released").then(t + _seconds(pl.lit(_MINUTE))),
+        pl.when("released").then(
+            pl.when("was_paused").then(t).otherwise("last_flip") + _seconds(pl.lit(_MINUTE))
+        ),
         pl.when("deferred").then(pl.col("last_flip") + _seconds(pl.col("dwell_s"))),
         pl.when(by_moer & pause).then(pl.col("new_since") + _seconds(pl.col("max_pause_s"))),
         # the instant at which the reading is too old: one second after its time to live
         pl.when(by_moer & pl.col("moer_usable")).then(
             pl.col("point_time") + _seconds(pl.col("moer_ttl_s") + 1)
+        ),
+        pl.when(pl.col("moer_bad") == int(Reason.MOER_FUTURE)).then(
+            pl.col("point_time") - _seconds(pl.col("moer_skew_s"))
         ),
     )
     later = pl.min_horizontal(pl.when(instant > t).then(instant) for instant in instants)

@@ -44,10 +44,13 @@ class Timeline:
         return _micros(starts.unique().sort()).tolist()  # type: ignore[no-any-return]
 
     def windows(self, pause_rank: int) -> dict[str, tuple[Micros, Micros]]:
-        """Per schedule the starts and ends of all time whose tier ranks `pause_rank` or dearer, touching ones joined."""
+        """Per schedule the starts and ends of all time whose tier ranks `pause_rank` or dearer, touching ones joined.
+
+        A flat plan has none: its hours make no difference.
+        """
         if pause_rank not in self._windows:
             self._windows[pause_rank] = {
-                name: _joined(rows.filter(pl.col("rank") >= pause_rank))
+                name: _joined(rows.filter((pl.col("rank") >= pause_rank) & ~pl.col("is_flat")))
                 for name, (_, rows) in self._by_schedule.items()
             }
         return self._windows[pause_rank]
@@ -60,8 +63,8 @@ class Timeline:
         """Every schedule at an instant, for every pause rank.
 
         Columns: utility_id, rate_plan, pause_rank, version, tier, rank, is_flat, and the windows around the instant:
-        last_start and last_end (over by then), next_start and next_end (going on, or to come); NULL where the timeline
-        has none. Raises ValueError outside [start, end).
+        last_start and last_end (over by then), next_start and next_end (going on, or to come), after_start and
+        after_end (the one after that); NULL where the timeline has none. Raises ValueError outside [start, end).
         """
         if not self.start <= as_of < self.end:
             raise ValueError(f"the timeline covers {self.start} to {self.end}, not {as_of}")
@@ -73,9 +76,12 @@ class Timeline:
             for pause_rank in pause_ranks:
                 begins, ends = self.windows(pause_rank)[name]
                 i = int(np.searchsorted(ends, t, side="right"))  # the first that is not over
-                last = (int(begins[i - 1]), int(ends[i - 1])) if i else (None, None)
-                window = (int(begins[i]), int(ends[i])) if i < len(ends) else (None, None)
-                rows.append((now["utility_id"], now["rate_plan"], pause_rank, *tier, *last, *window))
+                around = [
+                    edge
+                    for k in (i - 1, i, i + 1)
+                    for edge in ((int(begins[k]), int(ends[k])) if 0 <= k < len(ends) else (None, None))
+                ]
+                rows.append((now["utility_id"], now["rate_plan"], pause_rank, *tier, *around))
         return pl.DataFrame(rows, schema=_AT, orient="row")
 
     def next_instant(self, after: datetime) -> datetime | None:
@@ -100,6 +106,8 @@ _AT = {
     "last_end": _TIME,
     "next_start": _TIME,
     "next_end": _TIME,
+    "after_start": _TIME,
+    "after_end": _TIME,
 }
 
 
