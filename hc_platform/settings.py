@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     watttime_url: str = Field("https://api.watttime.org", description="WattTime's API")
     zip_tables: str | None = Field(None, description="ZIP-to-utility CSV files, separated by commas")
     territories: Path | None = Field(None, description="GeoParquet of utility territories with EIA ids")
+    counties: Path | None = Field(None, description="county polygons, for places that nothing else names")
+    county_utilities: Path | None = Field(
+        None, description="EIA-861 service territory CSV: utilities by county"
+    )
     utility_sales: Path | None = Field(
         None, description="EIA-861 sales CSV: each utility's balancing authority"
     )

@@ -135,6 +135,14 @@ CHARGE_DECISIONS: Final = Table(
     ),
 )
 
+CHARGE_REPLAYS: Final = Table(
+    "charge_replays",
+    "What would have been decided on a past day, from a first sight at 00:00 UTC on, with the fleet, tariffs and "
+    "policies of the replay's own time. It never led to a command.",
+    columns(Column("day", "text", "The UTC day, YYYY-MM-DD.", required=True), *_DECISION, _RUN),
+    partition_by=("day",),
+)
+
 CHARGE_RUNS: Final = Table(
     "charge_runs",
     "One row per run of charge control: what it looked at and what came of it.",
@@ -195,7 +203,15 @@ CHARGE_COMMANDS: Final = Table(
     ),
 )
 
-LAKE_TABLES: Final = (DEVICES, TOU_SCHEDULES, MOER_READINGS, CHARGE_DECISIONS, CHARGE_RUNS, CHARGE_COMMANDS)
+LAKE_TABLES: Final = (
+    DEVICES,
+    TOU_SCHEDULES,
+    MOER_READINGS,
+    CHARGE_DECISIONS,
+    CHARGE_REPLAYS,
+    CHARGE_RUNS,
+    CHARGE_COMMANDS,
+)
 
 _FLEET: dict[str, ColumnType] = {
     "device_id": "text",

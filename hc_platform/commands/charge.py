@@ -4,23 +4,20 @@ What belongs here: options, tables and sentences. What does not: the work.
 """
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
-import polars as pl
 import typer
 
 from hc_platform.charging.explain import explain as explained
 from hc_platform.charging.explain import newest_command
-from hc_platform.charging.moer.readings import percentiles_from_moer
-from hc_platform.charging.moer.watttime import WattTime, WattTimeError
+from hc_platform.charging.history import replay_site
 from hc_platform.charging.recording import reason_counts, with_reason_names
 from hc_platform.charging.schedules import load_schedules
-from hc_platform.charging.site import Site
-from hc_platform.charging.steps import regions_in_use, whole_second
-from hc_platform.charging.tables import MOER_READINGS
+from hc_platform.charging.steps import whole_second
 from hc_platform.charging.tick import decide_at
 from hc_platform.commands.shared import DataDir, instant, known, opened, settings_of
+from hc_platform.documents import ConfigError
 from hc_platform.ingesting import MistakeError
 from hc_platform.settings import Settings
 from hc_platform.terminal import err, print_table, say
@@ -84,62 +81,21 @@ def replay(
 
     MOER as the runs of that time recorded it; where they recorded none, as WattTime's history tells it.
     """
-    from hc_platform.charging.replay import replay as replayed
-    from hc_platform.charging.timeline import timeline_between
-
     start, end = instant(from_), instant(to)
     if end <= start:
         raise MistakeError(f"--to {to} is not after --from {from_}")
     with opened(settings_of(data_dir)) as site:
-        schedules = load_schedules(site, start)
-        _problem(schedules.problem)
-        fleet = site.registry.fleet().filter(pl.col("status") == "active")
-        if fleet.is_empty():
-            raise MistakeError("no active device is registered; see `hc devices add`")
-        line, tariffs = schedules.timeline, schedules.tariffs
-        if tariffs:
-            line = timeline_between(tariffs, start - timedelta(days=8), end + timedelta(days=60))
-        readings = _recorded(site, start, end)
-        if readings is None and site.watttime is not None:
-            readings = _history(site.watttime, regions_in_use(fleet, schedules.policies), start, end)
-        told = replayed(
-            fleet,
-            start,
-            end,
-            tariffs=line,
-            utilities=schedules.utilities,
-            policies=schedules.policies,
-            readings=readings,
-        )
+        try:
+            told, notes = replay_site(site, start, end)
+        except (LookupError, ConfigError) as error:
+            raise MistakeError(str(error.args[0])) from error
     print_table(
-        f"{told.devices} devices, {told.days:g} days, {told.instants} instants decided; "
-        + ("with MOER" if readings is not None else "no MOER is known for it"),
+        f"{told.devices} devices, {told.days:g} days, {told.instants} instants decided",
         ("commands", "flips a device and day", "longest pause", "share of time paused"),
         [(told.commands, told.flips_per_day, str(told.longest_pause), f"{told.paused_share:.1%}")],
     )
     _show_reasons(told.reasons, "device-decisions")
-
-
-def _recorded(site: Site, start: datetime, end: datetime) -> pl.DataFrame | None:
-    rows = site.lake.scan(MOER_READINGS).filter(
-        pl.col("failure").is_null() & pl.col("point_time").is_between(start - timedelta(hours=1), end)
-    )
-    found = rows.select("region", "point_time", "percentile").unique().collect()
-    return found if found.height else None
-
-
-def _history(client: WattTime, regions: list[str], start: datetime, end: datetime) -> pl.DataFrame | None:
-    """Percentiles out of WattTime's past MOER values; a region that it does not give is left out, and told."""
-    found = []
-    for region in regions:
-        try:
-            moer = client.historical(region, start - timedelta(hours=1), end + timedelta(hours=24))
-        except WattTimeError as error:
-            err.print(f"  look at {region}: {error}", markup=False, soft_wrap=True)
-            continue
-        points = percentiles_from_moer(moer).rename({"time": "point_time"})
-        found.append(points.select(pl.lit(region).alias("region"), "point_time", "percentile"))
-    return pl.concat(found) if found else None
+    _show_alerts(notes)
 
 
 @app.command()

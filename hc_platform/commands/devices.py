@@ -272,7 +272,13 @@ def _place(
     ask_region: bool = True,
 ) -> Commissioning:
     tables = [Path(p.strip()) for p in (settings.zip_tables or "").split(",") if p.strip()]
-    sources = Sources(zip_tables=tables, territories=settings.territories, sales=settings.utility_sales)
+    sources = Sources(
+        zip_tables=tables,
+        territories=settings.territories,
+        sales=settings.utility_sales,
+        counties=settings.counties,
+        service_territory=settings.county_utilities,
+    )
     ids = {file.eia_id: file.utility_id for file in tariffs.files.values() if file.eia_id}
     try:
         return commission(
