@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 
 from hc_platform.charging.models import Policy
 from hc_platform.charging.policies import load_policies, policies_hash
@@ -21,6 +22,8 @@ from hc_platform.charging.timeline import Timeline, timeline
 from hc_platform.documents import ConfigError
 
 _POLICIES = "good/policies"
+_Stat = tuple[str, int, int]
+"""A file's name, size and time of change: another file, as far as that can be told without reading it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def policies_in_force(site: Site) -> tuple[dict[str, Policy], str | None]:
     """
     held = site.registry.recall(_POLICIES)
     try:
-        policies = load_policies(site.policy_file)
+        found = site.policy_file.is_file()
+        policies = dict(_policies_of(site.policy_file, _stat(site.policy_file) if found else None))
     except ConfigError as error:
         if held is None:
             raise
@@ -80,14 +84,31 @@ def policies_in_force(site: Site) -> tuple[dict[str, Policy], str | None]:
 
 
 def _tariffs(site: Site) -> Tariffs:
-    tariffs = load_tariffs(site.tariff_dir)
-    rows = [r for r in site.registry.schedule_rows() if f"{r['utility_id']}/{r['rate_plan']}" not in tariffs]
+    rows = json.dumps(site.registry.schedule_rows())
+    return _read(site.tariff_dir, tuple(map(_stat, sorted(site.tariff_dir.glob("*.yaml")))), rows)
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path, stats: tuple[_Stat, ...], more_rows: str) -> Tariffs:
+    """Read again only when a file or row is another: a daemon that runs every minute would do little else."""
+    tariffs = load_tariffs(folder)
+    rows = [r for r in json.loads(more_rows) if f"{r['utility_id']}/{r['rate_plan']}" not in tariffs]
     files = dict(tariffs.files)
     for more in tariff_files_from_rows(rows):
         held = files.get(more.utility_id)
         plans = {**more.rate_plans, **held.rate_plans} if held else more.rate_plans
         files[more.utility_id] = (held or more).model_copy(update={"rate_plans": plans})
     return Tariffs(files)
+
+
+@lru_cache(maxsize=4)
+def _policies_of(path: Path, stat: _Stat | None) -> dict[str, Policy]:
+    return load_policies(path)
+
+
+def _stat(path: Path) -> _Stat:
+    stat = path.stat()
+    return path.name, stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=4)

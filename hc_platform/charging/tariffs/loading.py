@@ -7,6 +7,7 @@ fields (`model`), whether windows meet or leave gaps (`coverage`), how YAML is r
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,7 @@ class Tariffs(Mapping[str, Tariff]):
         """The ids of all utilities that are known, flat ones too."""
         return frozenset(self.files)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of what the files mean: comments, order of keys and layout make no difference."""
         content = {key: file.model_dump(mode="json") for key, file in self.files.items()}
