@@ -18,7 +18,7 @@ from hc_platform.settings import Settings
 def build_definitions(settings: Settings, site: Callable[[], Site]) -> dg.Definitions:
     """Assets, jobs, schedules and sensors of charge control; `site` is asked for when something runs."""
     check, monthly = reimport_check(site)
-    automation = charging_automation(settings, site)
+    automation = charging_automation(settings, site, check)
     return dg.Definitions(
         assets=[charging_assets(site), replays(site, GROUP)],
         asset_checks=[check],

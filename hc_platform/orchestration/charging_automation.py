@@ -20,11 +20,13 @@ JOB = "charge_control_job"
 _MAX_RUNTIME_S = 300
 
 
-def charging_automation(settings: Settings, site: Callable[[], Site]) -> dict[str, Any]:
-    """Keyword arguments for dg.Definitions: jobs, schedules, sensors."""
+def charging_automation(
+    settings: Settings, site: Callable[[], Site], apart: dg.AssetChecksDefinition
+) -> dict[str, Any]:
+    """Jobs, schedules and sensors; `apart` is a check that a run of charge control must not wait for."""
     job = dg.define_asset_job(
         JOB,
-        selection=dg.AssetSelection.assets(*(t.name for t in TABLES)),
+        selection=dg.AssetSelection.assets(*(t.name for t in TABLES)) - dg.AssetSelection.checks(apart),
         tags={"dagster/max_runtime": str(_MAX_RUNTIME_S)},
         description="Load devices, schedules and MOER; decide; enqueue; deliver; record.",
     )

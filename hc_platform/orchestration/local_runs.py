@@ -15,8 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from hc_platform.orchestration.charging_assets import TABLES as CHARGING_TABLES
-from hc_platform.orchestration.charging_automation import run_config
+from hc_platform.orchestration.charging_automation import JOB, run_config
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.utility_assets import RAW, SECTION, asset_keys
 from hc_platform.settings import PROJECT_DIR, Settings
@@ -131,9 +130,8 @@ def run_charge_control(
     definitions: dg.Definitions, instance: dg.DagsterInstance, as_of: datetime
 ) -> RunOutcome:
     """One run of charge control for an instant."""
-    keys = [dg.AssetKey(t.name) for t in CHARGING_TABLES]
     tags = {"cause": "hc charge tick", "as_of": as_of.isoformat()}
-    return _run(definitions, instance, keys, {**run_config(as_of), **_QUIET}, tags, None)
+    return _executed(definitions.resolve_job_def(JOB), instance, {**run_config(as_of), **_QUIET}, tags)
 
 
 def _run(
@@ -145,13 +143,23 @@ def _run(
     partition: str | None,
 ) -> RunOutcome:
     job = definitions.resolve_implicit_global_asset_job_def()
+    return _executed(job, instance, config, tags, partition_key=partition, asset_selection=keys)
+
+
+def _executed(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    config: dict[str, Any],
+    tags: dict[str, str],
+    **what: Any,
+) -> RunOutcome:
+    """Run the job in this process, so marked that a killed run of this machine is known as one."""
     result = job.execute_in_process(
         run_config=config,
         instance=instance,
-        partition_key=partition,
-        asset_selection=keys,
         tags={**tags, _HOST: socket.gethostname(), _PROCESS: str(os.getpid())},
         raise_on_error=False,
+        **what,
     )
     materialized = {
         event.asset_key.to_user_string(): {
