@@ -68,7 +68,8 @@ def deliver(
 ) -> Delivered:
     """Send what is due, release of a car first, until nothing is, or the budget is spent.
 
-    `counts`: sent, retried (failed, to be tried again), throttled, dead, dropped. Never raises for one command.
+    `counts`: sent, retried (failed, to be tried again), throttled, dead, dropped, lost_lease (took longer than the
+    lease: another sender has it). Never raises for one command.
     """
     told = Delivered()
     began = now()
@@ -89,11 +90,13 @@ def deliver(
                 if _is_over(command, now()):
                     _settle(registry, _expired(command), owner, told)
             outcomes = pool.map(lambda c: _attempt(downlink, c, key), fit)
-            throttled = False
             for command, outcome in zip(fit, outcomes, strict=True):
-                throttled = throttled or isinstance(outcome, ThrottledError)
-                _settle(registry, _after(command, outcome, now(), quota, downlink.confirms), owner, told)
-            if throttled:
+                after = _after(command, outcome, now(), quota, downlink.confirms)
+                throttled = isinstance(outcome, ThrottledError)
+                held = _settle(registry, after, owner, told, throttled=throttled)
+                if not held and isinstance(outcome, str):
+                    _say_newest_again(registry, command, now())
+            if told.counts["throttled"]:
                 break  # the network has had enough; the rest waits for the next run
     return told
 
@@ -159,14 +162,33 @@ def _with(command: Command, **fields: Any) -> Command:
     return command.model_copy(update={"lease_until": None, "lease_owner": None, **fields})
 
 
-def _settle(registry: Registry, command: Command, owner: str, told: Delivered) -> None:
+def _settle(
+    registry: Registry, command: Command, owner: str, told: Delivered, *, throttled: bool = False
+) -> bool:
     held = registry.settle(command, owner=owner)
-    outcome = {"pending": "retried"}.get(command.status, command.status)
+    outcome = {"pending": "throttled" if throttled else "retried"}.get(command.status, command.status)
     told.counts[outcome if held else "lost_lease"] += 1
     if command.status == "dead":
         told.alerts.append(f"{command.device_id}: {command.desired} is a dead letter: {command.error}")
         if command.sent_at is None:
             _flag(registry, command)
+    return held
+
+
+def _say_newest_again(registry: Registry, late: Command, now: datetime) -> None:
+    """A sender that stood still for longer than its lease may have undone what was said since: say that again."""
+    for page in registry.commands(device_id=late.device_id):
+        for command in page:
+            if command.ver > late.ver:  # only the newest is re-sent, the registry sees to that
+                priority = 0 if command.desired == "allow" else 1
+                registry.resend(
+                    late.device_id,
+                    command.ver,
+                    priority=priority,
+                    reasons=command.reasons,
+                    count=False,
+                    now=now,
+                )
 
 
 def _flag(registry: Registry, command: Command) -> None:
@@ -174,7 +196,9 @@ def _flag(registry: Registry, command: Command) -> None:
     device = registry.device(command.device_id)
     if device is None or device.flag == command.error:
         return
-    with suppress(ConflictError):  # somebody is writing it at this moment: the dead letter itself stands all the same
+    with suppress(
+        ConflictError
+    ):  # somebody is writing it at this moment: the dead letter itself stands all the same
         registry.put_device(device.model_copy(update={"flag": command.error}), now=command.updated_at)
 
 
@@ -186,7 +210,8 @@ def take_in(registry: Registry, events: Iterable[Delivery | Uplink], *, now: dat
     told = Delivered()
     for event in events:
         if isinstance(event, Delivery):
-            command = registry.acknowledge(event.message_id, delivered=event.delivered, now=event.at)
+            # by our clock: tables are written by time of change, and a device's clock may be anywhere
+            command = registry.acknowledge(event.message_id, delivered=event.delivered, now=now)
             told.counts["unknown" if command is None else "acked" if event.delivered else "undelivered"] += 1
             continue
         control = registry.report(event.device_id, event.state, at=event.at)
@@ -205,7 +230,7 @@ def _compare(registry: Registry, control: Control, uplink: Uplink, now: datetime
     if uplink.state == expected_state(control, newest.protocol, uplink.at):
         told.counts["agreed"] += 1
         if newest.status == "sent" and newest.message_id and newest.sent_at and uplink.at > newest.sent_at:
-            registry.acknowledge(newest.message_id, delivered=True, now=uplink.at)
+            registry.acknowledge(newest.message_id, delivered=True, now=now)
             told.counts["acked"] += 1
         return
     on_its_way = newest.status in ("pending", "sending") or (
