@@ -14,7 +14,7 @@ import polars as pl
 from hc_platform.charging.models import Command, Reason
 from hc_platform.charging.schedules import Schedules
 from hc_platform.charging.site import Site
-from hc_platform.charging.steps import Decided, Moer, readings_frame
+from hc_platform.charging.steps import Decided, Moer, close_record, readings_frame, record_is_behind
 from hc_platform.charging.tables import (
     CHARGE_COMMANDS,
     CHARGE_DECISIONS,
@@ -78,9 +78,12 @@ def record_readings(site: Site, moer: Moer, run_id: str) -> int:
     return written
 
 
-def decision_rows(decided: Decided, run_id: str, lost: Iterable[str] = ()) -> pl.DataFrame:
-    """The decisions that differ from the ones before, as rows of charge_decisions; without those that lost a race."""
-    frame = decided.frame.filter(pl.col("differs") & ~pl.col("device_id").is_in(list(lost)))
+def decision_rows(
+    decided: Decided, run_id: str, lost: Iterable[str] = (), *, every: bool = False
+) -> pl.DataFrame:
+    """The decisions that differ from the ones before (or all), as rows of charge_decisions; none that lost a race."""
+    wanted = pl.lit(True) if every else pl.col("differs")
+    frame = decided.frame.filter(wanted & ~pl.col("device_id").is_in(list(lost)))
     return CHARGE_DECISIONS.conform(
         with_reason_names(frame)
         .with_columns(
@@ -146,10 +149,15 @@ def _run_row(decided: Decided, run: RunRow, ended_at: datetime) -> dict[str, Any
 def record_run(
     site: Site, decided: Decided, run: RunRow, lost: Iterable[str] = ()
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Append the decisions that differ, and the run; returns the decisions' rows and the run's."""
-    rows = decision_rows(decided, run.run_id, lost)
+    """Append the decisions that differ, and the run; returns the decisions' rows and the run's.
+
+    A run that died between enqueueing and here left decisions in force that no table has: the next one records every
+    decision that stands. So each is in the table at least once.
+    """
+    rows = decision_rows(decided, run.run_id, lost, every=record_is_behind(site, decided))
     if rows.height:
         site.lake.append(CHARGE_DECISIONS, rows, run_id=run.run_id)
+    close_record(site, decided)
     row = _run_row(decided, run, site.now())
     frame = pl.DataFrame([row], schema=CHARGE_RUNS.schema, orient="row")
     site.lake.append(CHARGE_RUNS, frame, run_id=run.run_id)

@@ -27,6 +27,7 @@ PAST: Final = timedelta(minutes=10)
 _POLL_S = 300
 _MOER_BUDGET_S = 20.0
 _DISABLED_FOR = timedelta(hours=24)
+_UNRECORDED, _BEHIND = "unrecorded/decisions", "behind "
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,30 @@ def enqueue(site: Site, decided: Decided) -> list[str]:
         raise ValueError(f"{decided.as_of} is past: it is decided for the record only")
     changed = decided.frame.filter("changed")
     now = site.now()
+    _open_record(site, decided)
     changes = (
         Change(control=_control(row), command=_command(row, decided.as_of, now) if row["commanded"] else None)
         for row in changed.iter_rows(named=True)
     )
     return [lost for batch in _batches(changes, 10_000) for lost in site.registry.commit(batch, now=now)]
+
+
+def _open_record(site: Site, decided: Decided) -> None:
+    """Note that decisions are about to be in force that no table has; if another run left such, that it is behind."""
+    held = site.registry.recall(_UNRECORDED)
+    site.registry.remember(_UNRECORDED, f"{_BEHIND if held else ''}{decided.inputs_hash}")
+
+
+def record_is_behind(site: Site, decided: Decided) -> bool:
+    """Whether a run before this one died, or goes on, with decisions in force that it has not recorded."""
+    return site.registry.recall(_UNRECORDED) == f"{_BEHIND}{decided.inputs_hash}"
+
+
+def close_record(site: Site, decided: Decided) -> None:
+    """All that this run enqueued is recorded; a later one that has seen it open by now sees to itself."""
+    held = site.registry.recall(_UNRECORDED) or ""
+    if held.removeprefix(_BEHIND) == decided.inputs_hash:
+        site.registry.remember(_UNRECORDED, "")
 
 
 def _batches(changes: Iterable[Change], size: int) -> Iterable[list[Change]]:
