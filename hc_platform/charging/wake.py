@@ -20,7 +20,7 @@ from hc_platform.charging.steps import Decided, Moer, moer_classes, read_moer, w
 
 POLL: Final = timedelta(minutes=5)
 _RETRY_S = 120
-_STATE = "wake"
+_STATE, _SEEN = "wake", "wake/seen"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Wake:
 class Known:
     """What the last run knew."""
 
+    as_of: str = ""
     registry_version: int = -1
     files: str = ""
     regions: list[str] = field(default_factory=list)
@@ -49,7 +50,13 @@ def remember_run(
 ) -> None:
     """Keep what this run knew, for the next look. `files` and the version are those from before it loaded anything."""
     regions = sorted({r.region for r in moer.readings})
-    known = Known(registry_version, files, regions, moer_classes(moer, schedules.policies, decided.as_of))
+    known = Known(
+        decided.as_of.isoformat(),
+        registry_version,
+        files,
+        regions,
+        moer_classes(moer, schedules.policies, decided.as_of),
+    )
     site.registry.remember(_STATE, json.dumps(known.__dict__))
 
 
@@ -76,26 +83,42 @@ def look(site: Site, now: datetime, polled_at: datetime | None) -> Wake:
         polled = now
         moved, classes = _moved(site, known, now)
         causes += [f"moer {region}" for region in moved]
-    waited = (now - min(instants)).total_seconds()
-    told = {
+    instant = whole_second(min(instants)).isoformat() if causes[:1] in (["instant"], ["command"]) else "-"
+    situation = {
+        "causes": causes,
+        "instant": instant,
+        # a key is used once for ever: the same causes after another run are another situation
+        "last run": known.as_of,
         "registry": site.registry.version(),
         "files": files,
         "classes": classes,
-        "again": int(waited // _RETRY_S),
     }
-    mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-    instant = whole_second(min(instants)).isoformat() if causes[:1] in (["instant"], ["command"]) else "-"
-    key = f"{'+'.join(causes)}|{instant}|{mark}"
+    mark = _mark(json.dumps(situation, sort_keys=True))
+    again = int(_seen_for(site, mark, now).total_seconds() // _RETRY_S) if causes else 0
+    key = f"{'+'.join(causes)}|{instant}|{mark}|{again}"
     return Wake(
         causes, whole_second(now), key, _why_not(due.control, due.command, known, polled, now), polled
     )
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _seen_for(site: Site, mark: str, now: datetime) -> timedelta:
+    """How long this situation has stood: a run that was launched for it and failed must not be the last."""
+    held, _, since = (site.registry.recall(_SEEN) or "").partition("|")
+    if held != mark:
+        site.registry.remember(_SEEN, f"{mark}|{now.isoformat()}")
+        return timedelta(0)
+    return now - datetime.fromisoformat(since)
 
 
 def files_mark(site: Site) -> str:
     """A cheap mark of tariffs and policies on disk: names, sizes and times of change."""
     paths: list[Path] = [*sorted(site.tariff_dir.glob("*.yaml")), site.policy_file]
     stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in paths if p.is_file()]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+    return _mark(repr(stats))
 
 
 def _known(site: Site) -> Known:
