@@ -20,7 +20,7 @@ _STANDING = Reason.TOU_PEAK | Reason.TOU_JITTER
 
 
 class Around(NamedTuple):
-    """A tariff's pausing windows around an instant, unshifted: the last that is over, the next not over, the one after."""
+    """A tariff's pausing windows around an instant, unshifted: the last over, the next not over, the one after."""
 
     last: Span | None = None
     next: Span | None = None
@@ -283,7 +283,8 @@ def decide_one(  # noqa: C901 - the rules in the order of the document, in one p
     pause = start is not None and not allowed and not within
     if not clock_trusted:
         pause = pause and (
-            (before.paused and (active or by_moer)) or (before.stands and not before.paused and (active or ahead))
+            (before.paused and (active or by_moer))
+            or (before.stands and not before.paused and (active or ahead))
         )
         if pause:
             start, end = device["window_start"], device["window_end"]
