@@ -36,9 +36,9 @@ class Wake:
 
 @dataclass(frozen=True)
 class Known:
-    """What the last run knew."""
+    """What the last run knew; `runs` counts those that came to their end."""
 
-    as_of: str = ""
+    runs: int = 0
     registry_version: int = -1
     files: str = ""
     regions: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def remember_run(
     """Keep what this run knew, for the next look. `files` and the version are those from before it loaded anything."""
     regions = sorted({r.region for r in moer.readings})
     known = Known(
-        decided.as_of.isoformat(),
+        _known(site).runs + 1,
         registry_version,
         files,
         regions,
@@ -88,7 +88,7 @@ def look(site: Site, now: datetime, polled_at: datetime | None) -> Wake:
         "causes": causes,
         "instant": instant,
         # a key is used once for ever: the same causes after another run are another situation
-        "last run": known.as_of,
+        "runs": known.runs,
         "registry": site.registry.version(),
         "files": files,
         "classes": classes,
