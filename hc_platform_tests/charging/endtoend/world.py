@@ -83,6 +83,10 @@ class World:
         self.carry()
         return ticked
 
+    def tick_at(self, as_of: datetime) -> Ticked:
+        """A run for another instant than now."""
+        return tick(self.site, as_of, cause="test")
+
     def look(self, polled_at: datetime | None = None) -> Wake:
         return look(self.site, self.clock(), polled_at)
 
