@@ -229,7 +229,9 @@ def _compare(registry: Registry, control: Control, uplink: Uplink, now: datetime
         return
     if uplink.state == expected_state(control, newest.protocol, uplink.at):
         told.counts["agreed"] += 1
-        if newest.status == "sent" and newest.message_id and newest.sent_at and uplink.at > newest.sent_at:
+        # before its window begins a device allows, whether it has heard of the window or not
+        said = newest.sent_at is not None and uplink.at > newest.sent_at and uplink.state == newest.desired
+        if said and newest.status == "sent" and newest.message_id:
             registry.acknowledge(newest.message_id, delivered=True, now=now)
             told.counts["acked"] += 1
         return
