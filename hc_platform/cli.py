@@ -272,11 +272,18 @@ def tables() -> None:
 def demo(
     data_dir: Annotated[Path, typer.Option(help="Where the demo's own data go.")] = Path("data/demo"),
     scale: Annotated[float, typer.Option(min=0.01, max=100, help="1 is about 56,000 features.")] = 1.0,
+    devices: Annotated[int, typer.Option(min=0, help="Simulated chargers; 0: none, 50 or more.")] = 500,
 ) -> None:
-    """Ingest six synthetic utilities from a loopback server through the real path; needs no account and no network."""
+    """Ingest six synthetic utilities and control a simulated fleet for a day; needs no account and no network."""
     from hc_platform.demo.run import run_demo
 
-    run_demo(data_dir, scale, ingest=lambda s, c: execute(s, c, running(c, c)), table=print_table, say=say)
+    if 0 < devices < 50:
+        raise MistakeError(
+            f"a fleet of {devices} is too small for all that befalls it; give --devices 50 or more"
+        )
+    run_demo(
+        data_dir, scale, devices, ingest=lambda s, c: execute(s, c, running(c, c)), table=print_table, say=say
+    )
 
 
 @app.command()
@@ -295,6 +302,11 @@ def ui(
         "HC_CONFIG_DIR": str(settings.configs.resolve()),
         "HC_IMPORT_DIR": str(settings.imports),
         "HC_LAKE_ROOT": settings.root,
+        "HC_TARIFF_DIR": str(settings.tariffs.resolve()),
+        "HC_POLICY_FILE": str(settings.policies.resolve()),
+        "HC_REGISTRY": settings.registry_at,
+        "HC_DOWNLINK": settings.downlink_to,
+        "HC_EVENTS": settings.events_from,
     }
     os.chdir(home)  # in the project's folder Dagster warns of its dagster.yaml, of which the home has a copy
     command = [

@@ -45,8 +45,10 @@ class Settings(BaseSettings):
     downlink: str | None = Field(
         None, description="where commands go: file:FOLDER, sidewalk, or mqtt:TOPIC-PREFIX"
     )
-    downlink_rate: float = Field(
-        10.0, gt=0, description="commands a second, over all runs together: the downlink's quota"
+    downlink_rate: float | None = Field(
+        None,
+        gt=0,
+        description="commands a second, over all runs together; default the account's quota, else 10",
     )
     events: str | None = Field(None, description="where news of devices come from: file:FOLDER or an SQS URL")
     payload_secret: str | None = Field(
@@ -105,17 +107,24 @@ class Settings(BaseSettings):
     @cached_property
     def registry_at(self) -> str:
         """Where the device registry is; default an SQLite file in the data folder."""
-        return self.registry or str(self.data_dir.resolve() / "registry.sqlite")
+        where = self.registry or str(self.data_dir / "registry.sqlite")
+        return where if "://" in where else str(Path(where).resolve())
 
     @cached_property
     def downlink_to(self) -> str:
         """Where commands go; default a folder of the data folder, one file a day."""
-        return self.downlink or f"file:{self.data_dir.resolve() / 'downlink'}"
+        return _absolute(self.downlink or f"file:{self.data_dir / 'downlink'}")
 
     @cached_property
     def events_from(self) -> str:
         """Where delivery events and uplinks come from; default a folder of the data folder."""
-        return self.events or f"file:{self.data_dir.resolve() / 'uplink'}"
+        return _absolute(self.events or f"file:{self.data_dir / 'uplink'}")
+
+
+def _absolute(where: str) -> str:
+    """file:FOLDER with the folder's full path; anything else as it stands."""
+    kind, _, folder = where.partition(":")
+    return f"file:{Path(folder).resolve()}" if kind == "file" and folder else where
 
 
 def secret(name: str) -> str:

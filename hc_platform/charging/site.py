@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import boto3
+
 from hc_platform.charging.delivery import Quota
 from hc_platform.charging.downlinks.base import Downlink, Events
 from hc_platform.charging.downlinks.opening import open_downlink, open_events
+from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, quota_from_service_quotas
 from hc_platform.charging.moer.watttime import WattTime
 from hc_platform.charging.payloads import key_from_environment
 from hc_platform.charging.registry.base import Registry
@@ -21,6 +24,7 @@ from hc_platform.charging.registry.opening import open_registry
 from hc_platform.lake.store import Lake, open_lake
 from hc_platform.settings import Settings
 
+_USUAL_RATE: Final = 10.0
 WATTTIME_SECRETS: Final = ("WATTTIME_USERNAME", "WATTTIME_PASSWORD")
 
 
@@ -47,8 +51,10 @@ def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datet
 
     Raises ValueError or LookupError, naming the setting, where one says something that cannot be.
     """
+    registry = open_registry(settings.registry_at)
+    rate = settings.downlink_rate or _account_rate(settings, registry, now()) or _USUAL_RATE
     return Site(
-        registry=open_registry(settings.registry_at),
+        registry=registry,
         lake=open_lake(settings.root),
         tariff_dir=settings.tariffs,
         policy_file=settings.policies,
@@ -58,9 +64,21 @@ def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datet
         ),
         watttime=_watttime(settings),
         payload_key=key_from_environment(settings.payload_secret),
-        quota=Quota(rate=settings.downlink_rate, burst=max(settings.downlink_rate, 1.0) * 2),
+        quota=Quota(rate=rate, burst=max(rate, 1.0) * 2),
         now=now,
     )
+
+
+def _account_rate(settings: Settings, registry: Registry, now: datetime) -> float | None:
+    """The account's own quota of Sidewalk sends a second, asked for once a day; None where there is none to ask."""
+    if settings.downlink_to != "sidewalk":
+        return None
+    day, _, held = (registry.recall("quota") or "").partition(" ")
+    if day != now.date().isoformat():
+        found = quota_from_service_quotas(boto3.client("service-quotas", region_name=SIDEWALK_REGION))
+        held = "" if found is None else str(found)
+        registry.remember("quota", f"{now.date().isoformat()} {held}")
+    return float(held) if held else None
 
 
 def _watttime(settings: Settings) -> WattTime | None:

@@ -18,6 +18,7 @@ from hc_platform.charging.tariffs.compiled import compile_tariffs
 from hc_platform.charging.tariffs.model import Tariff
 
 _BACK, _AHEAD = timedelta(days=8), timedelta(days=370)
+_LONGEST = timedelta(days=2)
 _TIME = pl.Datetime("us", "UTC")
 _US = 1_000_000
 Micros = NDArray[np.int64]
@@ -46,7 +47,8 @@ class Timeline:
     def windows(self, pause_rank: int) -> dict[str, tuple[Micros, Micros]]:
         """Per schedule the starts and ends of all time whose tier ranks `pause_rank` or dearer, touching ones joined.
 
-        A flat plan has none: its hours make no difference.
+        A flat plan has none: its hours make no difference. Nor has a stretch of more than two days without a cheaper
+        hour: a car that waited for one would never charge.
         """
         if pause_rank not in self._windows:
             self._windows[pause_rank] = {
@@ -127,7 +129,9 @@ def _joined(pausing: pl.DataFrame) -> tuple[Micros, Micros]:
     if not len(starts):
         return starts, ends
     apart = starts[1:] != ends[:-1]
-    return starts[np.concatenate(([True], apart))], ends[np.concatenate((apart, [True]))]
+    starts, ends = starts[np.concatenate(([True], apart))], ends[np.concatenate((apart, [True]))]
+    pauses = ends - starts <= _LONGEST // timedelta(microseconds=1)
+    return starts[pauses], ends[pauses]
 
 
 def _micros(times: pl.Series) -> Micros:

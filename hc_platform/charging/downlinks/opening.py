@@ -8,7 +8,7 @@ from pathlib import Path
 from hc_platform.charging.downlinks.base import Downlink, Events
 from hc_platform.charging.downlinks.local import FileEvents, LocalDownlink
 from hc_platform.charging.downlinks.mqtt import MqttDownlink
-from hc_platform.charging.downlinks.sidewalk import SidewalkDownlink
+from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, SidewalkDownlink
 from hc_platform.charging.downlinks.sqs import SqsEvents
 
 
@@ -23,7 +23,9 @@ def open_downlink(
     if kind == "file" and rest:
         return LocalDownlink(Path(rest))
     if kind == "sidewalk" and not rest:
-        return SidewalkDownlink(region=region or "us-east-1", endpoint_url=endpoint_url, timeout_s=timeout_s)
+        return SidewalkDownlink(
+            region=region or SIDEWALK_REGION, endpoint_url=endpoint_url, timeout_s=timeout_s
+        )
     if kind == "mqtt" and rest:
         return MqttDownlink(rest, region=region, endpoint_url=endpoint_url, timeout_s=timeout_s)
     raise ValueError(f"downlink {where!r}: give file:FOLDER, sidewalk, or mqtt:PREFIX")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MESSAGE_TYPE: Final = "CUSTOM_COMMAND_ID_SET"
 _ACKNOWLEDGED: Final = 1
 
+SIDEWALK_REGION: Final = "us-east-1"
+"""The only region that AWS runs Sidewalk in."""
 _PERIOD_S: Final = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400, "WEEK": 604_800}
 
 
@@ -41,14 +43,14 @@ class SidewalkDownlink:
     def __init__(
         self,
         *,
-        region: str = "us-east-1",
+        region: str = SIDEWALK_REGION,
         endpoint_url: str | None = None,
         timeout_s: float = 10.0,
         hold_s: int = HOLD_S,
         clock: Callable[[], datetime] = utc_now,
         session: "boto3.Session | None" = None,
     ) -> None:
-        """Sidewalk is in us-east-1 only; `hold_s` as in `aws.HOLD_S`.
+        """Sidewalk is in one region only; `hold_s` as in `aws.HOLD_S`.
 
         Keys come from `session`, or from the environment where none is given.
         """

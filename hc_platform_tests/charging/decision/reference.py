@@ -72,10 +72,11 @@ def pausing_windows(tariff: Tariff, pause_rank: int, start: datetime, end: datet
             if pausing and since is None:
                 since = edge
             elif not pausing and since is not None:
-                yield since, edge
+                if edge - since <= 2 * _DAY:
+                    yield since, edge
                 since = None
         day += _DAY
-    if since is not None:
+    if since is not None and end - since <= 2 * _DAY:
         yield since, end
 
 

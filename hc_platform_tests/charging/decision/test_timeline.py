@@ -85,3 +85,12 @@ def test_the_next_instant_is_the_first_change_of_any_schedule_after_one() -> Non
     assert line.next_instant(utc("2026-07-03 16:59:59")) == utc("2026-07-03 17:00")
     assert line.next_instant(utc("2026-07-03 17:00")) == utc("2026-07-03 21:00")
     assert line.next_instant(utc("2026-07-10 21:00")) is None
+
+
+def test_a_plan_that_leaves_no_cheaper_hour_for_days_pauses_nobody() -> None:
+    line = _line(peak_version("17:00", "21:00"))
+    assert _span(_at(line, "2026-07-03 18:00", rank=1), "next") == (None, None)
+    assert _span(_at(line, "2026-07-03 18:00", rank=2), "next") == (
+        utc("2026-07-03 17:00"),
+        utc("2026-07-03 21:00"),
+    )
