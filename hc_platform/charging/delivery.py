@@ -21,6 +21,7 @@ from hc_platform.charging.downlinks.base import (
     Delivery,
     Downlink,
     DownlinkError,
+    Events,
     RejectedError,
     ThrottledError,
     Uplink,
@@ -200,6 +201,17 @@ def _flag(registry: Registry, command: Command) -> None:
         ConflictError
     ):  # somebody is writing it at this moment: the dead letter itself stands all the same
         registry.put_device(device.model_copy(update={"flag": command.error}), now=command.updated_at)
+
+
+def take_news(registry: Registry, events: Events, *, now: datetime) -> Delivered:
+    """Take in all that waits. An inbox that fails is an alert and holds up no decision: cars wait to be released."""
+    told = Delivered()
+    try:
+        told = take_in(registry, events.receive(), now=now)
+        events.done()
+    except DownlinkError as error:
+        told.alerts.append(f"news of devices cannot be read: {error}")
+    return told
 
 
 def take_in(registry: Registry, events: Iterable[Delivery | Uplink], *, now: datetime) -> Delivered:

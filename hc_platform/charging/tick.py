@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from hc_platform.charging.delivery import Delivered, deliver, take_in
+from hc_platform.charging.delivery import Delivered, deliver, take_news
 from hc_platform.charging.recording import (
     RunRow,
     record_commands,
@@ -72,8 +72,7 @@ def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
         decided, moer = decide_at(site, as_of)
         record_run(site, decided, RunRow(run_id, cause, started))
         return Ticked(decided, moer)
-    news = take_in(site.registry, site.events.receive(), now=started)
-    site.events.done()
+    news = take_news(site.registry, site.events, now=started)
     version, files = site.registry.version(), files_mark(site)
     fleet = site.registry.fleet()
     record_devices(site)

@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from hc_platform.charging import checks
-from hc_platform.charging.delivery import Delivered, deliver, take_in
+from hc_platform.charging.delivery import Delivered, deliver, take_news
 from hc_platform.charging.recording import (
     RunRow,
     reason_counts,
@@ -103,9 +103,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         now = here.now()
         as_of = whole_second(_instant(config.as_of) if config.as_of else now)
         mode = mode_at(as_of, now)
-        news = take_in(here.registry, here.events.receive(), now=now) if mode == "live" else Delivered()
-        if mode == "live":
-            here.events.done()
+        news = take_news(here.registry, here.events, now=now) if mode == "live" else Delivered()
         # the marks first: what changes while the fleet is read makes the next run
         version, files = here.registry.version(), files_mark(here)
         fleet = here.registry.fleet() if mode == "live" else fleet_at(here, as_of)
