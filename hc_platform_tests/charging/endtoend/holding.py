@@ -48,7 +48,8 @@ def _devices(world: World) -> Iterator[str]:
             continue
         if command.ver != control.ver:
             yield f"{name}: is at version {control.ver}, its newest command at {command.ver}"
-        if command.status not in ("sent", "acked"):
+        over = command.status == "dropped" and command.expires_at is not None and command.expires_at <= now
+        if command.status not in ("sent", "acked") and not over:  # case 44: what is over is not sent
             yield f"{name}: version {command.ver} is {command.status}: {command.error}"
         edges = []
         if command.protocol == "window" and control.window_start and control.window_end:

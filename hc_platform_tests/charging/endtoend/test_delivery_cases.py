@@ -223,3 +223,12 @@ def test_a_sender_that_stood_still_longer_than_its_lease_has_not_the_last_word(t
     world.tick(world.clock() + SECOND)
     assert [line["ver"] for line in world.lines()] == [2, 1, 2]
     assert world.state("ch-1") == "allow"
+
+
+def test_an_inbox_that_cannot_be_read_holds_up_no_car(tmp_path: Path) -> None:
+    world = world_in(tmp_path, PEAK_START, [device(protocol="legacy")])
+    world.tick()
+    (tmp_path / "inbox" / "unreadable.jsonl").mkdir(parents=True)
+    ticked = world.tick(PEAK_END)
+    assert world.state("ch-1") == "allow"
+    assert any("news of devices cannot be read" in alert for alert in ticked.alerts)
