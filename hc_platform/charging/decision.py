@@ -45,7 +45,7 @@ def decide(
     kinds, kind = kinds_of(fleet)
     shared = situations(kinds, as_of, tariffs, set(utilities), policies, readings)
     return (
-        fleet.with_columns(column.gather(kind) for column in shared)
+        fleet.hstack(shared[kind])
         .lazy()
         .with_columns(**_before(t))
         .with_columns(**_allowances(t))
