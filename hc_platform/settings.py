@@ -56,7 +56,18 @@ class Settings(BaseSettings):
     )
     watttime_url: str = Field("https://api.watttime.org", description="WattTime's API")
     zip_tables: str | None = Field(None, description="ZIP-to-utility CSV files, separated by commas")
-    territories: Path | None = Field(None, description="GeoParquet of utility territories with EIA ids")
+    territories: str | None = Field(
+        None,
+        description="GeoParquet of utility territories with EIA ids; a path or an https URL, as those below",
+    )
+    utility_table: str | None = Field(None, description="CSV of utilities: EIA id, name, balancing authority")
+    ba_zones: str | None = Field(None, description="GeoParquet of balancing authorities and ISOs")
+    pricing_nodes: str | None = Field(None, description="CSV of LMP pricing nodes with coordinates")
+    substations: str | None = Field(None, description="CSV of substations: utility_code, name, lat, lon")
+    county_authorities: str | None = Field(None, description="CSV: each county's main balancing authority")
+    substation_overrides: Path | None = Field(
+        None, description="CSV of reviewed matches: utility_code, feeder_id_external, substation_name"
+    )
     counties: Path | None = Field(None, description="county polygons, for places that nothing else names")
     county_utilities: Path | None = Field(
         None, description="EIA-861 service territory CSV: utilities by county"

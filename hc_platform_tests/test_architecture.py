@@ -11,7 +11,7 @@ from hc_platform.settings import PROJECT_DIR
 
 PACKAGE = PROJECT_DIR / "hc_platform"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-DOMAIN = {"arcgis", "catalog", "charging", "geo", "hosting_capacity", "lake", "pipeline", "sources", "tables", "settings"}
+DOMAIN = {"arcgis", "catalog", "charging", "geo", "hosting_capacity", "lake", "pipeline", "reference", "sources", "tables", "settings"}
 # room -> rooms of ours that it may import; what is not named here may import all
 MAY_IMPORT = {
     "arcgis": set(),
@@ -20,12 +20,17 @@ MAY_IMPORT = {
     "catalog": {"documents"},
     "charging": {"checking", "documents", "lake", "settings", "tables"},
     "documents": set(),
-    "geo": set(),
+    "geo": {"tables"},
     "checking": set(),
     "hosting_capacity": {"catalog", "checking", "geo", "tables"},
-    "lake": {"charging", "tables", "settings", "hosting_capacity"},  # the warehouse names the tables it holds
+    # the warehouse names the tables it holds
+    "lake": {"charging", "tables", "settings", "hosting_capacity", "geo", "reference"},
+    "reference": {"checking", "settings", "tables"},
     "sources": {"arcgis", "catalog", "settings"},
-    "pipeline": {"catalog", "checking", "geo", "hosting_capacity", "lake", "sources", "tables"},
+    "pipeline": {
+        *("catalog", "checking", "geo", "hosting_capacity", "lake", "reference", "settings", "sources", "tables"),
+        "charging",  # the table of devices
+    },
 }
 
 

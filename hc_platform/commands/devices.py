@@ -4,7 +4,7 @@ What belongs here: options, tables, the installer's questions. What does not: lo
 (`charging.commissioning`), or keeping a device (`charging.registry`).
 """
 
-import csv
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,17 +17,18 @@ from hc_platform.charging.commissioning.geocoder import GeocoderError, locate
 from hc_platform.charging.commissioning.model import Commissioning
 from hc_platform.charging.models import Command, Device
 from hc_platform.charging.overrides import charge_now, depart, end_charge_now
+from hc_platform.charging.policies import load_policies
 from hc_platform.charging.registry.base import ConflictError
 from hc_platform.charging.site import Site
 from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
-from hc_platform.commands.shared import DataDir, instant, known, opened, settings_of
+from hc_platform.commands.registering import checked, read_csv, refuse_shared_address
+from hc_platform.commands.shared import DataDir, in_words, instant, known, opened, settings_of
 from hc_platform.ingesting import MistakeError
 from hc_platform.settings import Settings
 from hc_platform.terminal import err, print_table, say
 
 app = typer.Typer(help="Register and look at chargers.", no_args_is_help=True)
 DeviceId = Annotated[str, typer.Argument(help="A device's id.")]
-_IMPORTED = set(Device.model_fields) - {"registry_version", "created_at", "updated_at", "flag"}
 
 
 @app.command()
@@ -66,11 +67,11 @@ def add(
         if utility is None or plan is None:
             _show_place(place)
             raise MistakeError("say which with --utility and --plan; `hc tariffs list` shows all plans")
-        _check_plan(tariffs, utility, plan)
-        _warn_of(place, utility)
         now = site.now()
         found = region or place.watttime_region
-        device = _made(
+        device = checked(
+            tariffs,
+            load_policies(settings.policies),
             device_id=device_id,
             wireless_device_id=wireless_id,
             protocol="legacy" if legacy else "window",
@@ -85,7 +86,8 @@ def add(
             region_checked_at=now if found and found == place.watttime_region else None,
             policy_id=policy,
         )
-        _refuse_shared_address(site, [device])
+        refuse_shared_address(_registered(site), [device])
+        _warn_of(place, utility)
         site.registry.put_device(device, now=now)
         for note in place.notes:
             err.print(f"  note: {note}", markup=False, soft_wrap=True)
@@ -151,10 +153,9 @@ def import_(
 ) -> None:
     """Register many chargers from a CSV file: all of them or, if a line is wrong, none."""
     settings = settings_of(data_dir)
-    tariffs = load_tariffs(settings.tariffs)
-    devices, problems = _read_csv(source, tariffs)
+    devices, problems = read_csv(source, load_tariffs(settings.tariffs), load_policies(settings.policies))
     with opened(settings) as site:
-        taken = {d.device_id for page in site.registry.devices() for d in page}
+        taken = {d.device_id for d in _registered(site)}
         problems += [
             f"{source}: {d.device_id} is registered already" for d in devices if d.device_id in taken
         ]
@@ -162,7 +163,7 @@ def import_(
             for problem in problems:
                 err.print(problem, style="red", markup=False, soft_wrap=True)
             raise MistakeError(f"{len(problems)} problems; nothing was imported")
-        _refuse_shared_address(site, devices)
+        refuse_shared_address(_registered(site), devices)
         now = site.now()
         for device in devices:
             site.registry.put_device(device, now=now)
@@ -200,7 +201,10 @@ def depart_(
     """The car must leave: from as many hours before as it needs, nothing pauses it."""
     with opened(settings_of(data_dir)) as site:
         known(site, device_id)
-        need = None if need_hours is None else timedelta(hours=need_hours)
+        try:
+            need = None if need_hours is None else timedelta(hours=need_hours)
+        except (ValueError, OverflowError):
+            raise MistakeError(f"--need-hours {need_hours}: give a number of hours") from None
         try:
             depart(site.registry, device_id, at=instant(at) if at else None, need=need, now=site.now())
         except (ValueError, ConflictError) as error:
@@ -231,19 +235,15 @@ def _command_row(c: Command) -> tuple[Any, ...]:
     return (c.ver, c.desired, *times, c.status, c.attempts, _told(c.sent_at), _told(c.acked_at), c.error)
 
 
+def _registered(site: Site) -> Iterator[Device]:
+    return (device for page in site.registry.devices() for device in page)
+
+
 def _set_status(device_id: str, status: str, data_dir: Path | None) -> None:
     with opened(settings_of(data_dir)) as site:
         device = known(site, device_id)
         site.registry.put_device(device.model_copy(update={"status": status}), now=site.now())
     say(f"{device_id}: {status}")
-
-
-def _made(**fields: Any) -> Device:
-    try:
-        return Device.model_validate(fields)
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise MistakeError(told) from error
 
 
 def _geocoded(address: str | None) -> tuple[float, float, str | None]:
@@ -261,6 +261,11 @@ def _geocoded(address: str | None) -> tuple[float, float, str | None]:
     return found[0].lat, found[0].lon, found[0].zip
 
 
+def _local(where: str | None) -> Path | None:
+    """A file of this machine; what is named by a URL is in the lake's reference tables, not here."""
+    return Path(where) if where and "://" not in where else None
+
+
 def _place(
     site: Site,
     settings: Settings,
@@ -274,7 +279,7 @@ def _place(
     tables = [Path(p.strip()) for p in (settings.zip_tables or "").split(",") if p.strip()]
     sources = Sources(
         zip_tables=tables,
-        territories=settings.territories,
+        territories=_local(settings.territories),
         sales=settings.utility_sales,
         counties=settings.counties,
         service_territory=settings.county_utilities,
@@ -289,6 +294,8 @@ def _place(
             watttime=site.watttime if ask_region else None,
             utility_ids=ids,
         )
+    except ValidationError as error:
+        raise MistakeError(in_words(error)) from error
     except ValueError as error:
         raise MistakeError(str(error)) from error
 
@@ -317,50 +324,6 @@ def _warn_of(place: Commissioning, utility: str) -> None:
             markup=False,
             soft_wrap=True,
         )
-
-
-def _check_plan(tariffs: Tariffs, utility: str, plan: str) -> None:
-    try:
-        tariffs[f"{utility}/{plan}"]
-    except KeyError as error:
-        raise MistakeError(str(error.args[0])) from None
-
-
-def _refuse_shared_address(site: Site, devices: list[Device]) -> None:
-    """Two devices under one downlink address would obey each other's commands."""
-    taken = {d.wireless_device_id: d.device_id for page in site.registry.devices() for d in page}
-    for device in devices:
-        wireless = device.wireless_device_id
-        if wireless and wireless in taken:
-            raise MistakeError(
-                f"{device.device_id}: {taken[wireless]} has the wireless id {wireless} already"
-            )
-        taken[wireless] = device.device_id
-
-
-def _read_csv(source: Path, tariffs: Tariffs) -> tuple[list[Device], list[str]]:
-    """The devices of a file, and what is wrong with its lines."""
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        unknown = sorted(set(reader.fieldnames or ()) - _IMPORTED)
-        if unknown or "device_id" not in (reader.fieldnames or ()):
-            wrong = f"no device has {', '.join(unknown)}" if unknown else "there is no column device_id"
-            raise MistakeError(f"{source}: {wrong}; the columns may be {', '.join(sorted(_IMPORTED))}")
-        devices, problems, seen = [], [], set()
-        for number, line in enumerate(reader, start=2):
-            try:
-                device = _made(**{k: v.strip() for k, v in line.items() if v and v.strip()})
-                if device.schedule is None:
-                    raise MistakeError("utility_id and rate_plan are needed")
-                _check_plan(tariffs, str(device.utility_id), str(device.rate_plan))
-            except MistakeError as error:
-                problems.append(f"{source}:{number}: {error}")
-                continue
-            if device.device_id in seen:
-                problems.append(f"{source}:{number}: {device.device_id} stands there twice")
-            seen.add(device.device_id)
-            devices.append(device)
-    return devices, problems
 
 
 def _told(value: Any) -> Any:

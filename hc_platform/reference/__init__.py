@@ -1,0 +1,1 @@
+"""Reference geography: states, counties, territories, grid regions, pricing nodes, ZIP centres, substations."""
