@@ -131,9 +131,10 @@ class _Series:
         found = []
         for times, points in self._regions.values():
             value = points["percentile"].fill_null(np.nan).to_numpy()
-            gap = np.diff(times, prepend=times[:1] - 10**12) > 600_000_000
-            for on, off in {(p.moer_on, p.moer_off) for p in policies.values() if p.use_moer}:
+            since_last = np.diff(times, prepend=times[:1] - 10**12)
+            for on, off, ttl_s in {(p.moer_on, p.moer_off, p.moer_ttl_s) for p in policies.values() if p.use_moer}:
                 kind = np.where(np.isnan(value), 3, np.where(value > on, 2, np.where(value <= off, 0, 1)))
+                gap = since_last > ttl_s * 1_000_000
                 found.append(times[(np.diff(kind, prepend=-1) != 0) | gap])
         return np.unique(np.concatenate(found)) if found else np.array([], np.int64)
 

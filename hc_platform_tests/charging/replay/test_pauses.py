@@ -96,6 +96,20 @@ def test_a_gap_in_the_readings_ends_a_pause_and_their_return_begins_one_again() 
     ]
 
 
+def test_points_that_are_believed_for_less_than_their_five_minutes_come_and_go() -> None:
+    start = utc("2026-07-06 00:00")
+    brief = STEADY.model_copy(update={"moer_ttl_s": 60, "dwell_s": 0})
+    found = replayed(
+        [device("a", **ON_FLAT)],
+        start,
+        start + minutes(15),
+        tariffs=FLAT,
+        policies={"default": brief},
+        readings=every_five_minutes(start, [90.0] * 3),
+    )
+    assert pauses(found) == [(start + minutes(n), start + minutes(n + 2)) for n in (0, 5, 10)]
+
+
 def test_a_driver_who_must_leave_is_charged_in_time() -> None:
     leaves = DAY + hours(20)
     rows = [
