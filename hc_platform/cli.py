@@ -56,13 +56,12 @@ def main() -> None:
         SourceError,
         ArcGISError,
         NoRawSnapshotError,
-        FileNotFoundError,
-        FileExistsError,
+        OSError,
         LookupError,
     ) as error:
-        err.print(
-            f"error: {error.args[0] if error.args else error}", style="red", markup=False, soft_wrap=True
-        )
+        # an OSError's first argument may be a mere number, a KeyError's text is quoted
+        plain = str(error) if isinstance(error, OSError) or not error.args else error.args[0]
+        err.print(f"error: {plain}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -4,9 +4,12 @@ What belongs here: setting and taking back an override or a deadline. What does 
 """
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from hc_platform.charging.models import Device
 from hc_platform.charging.registry.base import Registry
+
+_MOST: Final = timedelta(days=7)
 
 
 def charge_now(registry: Registry, device_id: str, *, now: datetime) -> Device:
@@ -39,13 +42,18 @@ def depart(
 ) -> Device:
     """The car leaves at an instant and needs so much charging before; both None: it does not matter any more.
 
-    Raises LookupError for an unknown device, ValueError for one without the other, or a departure that is past.
+    Raises LookupError for an unknown device, ValueError for one without the other, a departure that is past, or a need
+    that none is.
     """
     device = _known(registry, device_id)
     if (at is None) != (need is None):
         raise ValueError("a departure and the charging it needs go together: give both or neither")
     if at is not None and at <= now:
         raise ValueError(f"the departure {at.isoformat()} is past")
+    if need is not None and not timedelta(0) <= need <= _MOST:
+        raise ValueError(
+            f"the need of {need / timedelta(hours=1):g} hours: give from 0 to {_MOST / timedelta(hours=1):g}"
+        )
     need_s = None if need is None else int(need.total_seconds())
     return registry.put_device(device.model_copy(update={"deadline": at, "need_s": need_s}), now=now)
 

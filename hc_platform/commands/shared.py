@@ -1,8 +1,9 @@
-"""What the sub-commands share: the data folder's option, the site it leads to, instants as people write them.
+"""What the sub-commands share: the data folder's option, the site it leads to, instants, mistakes in words.
 
 What belongs here: reading what was asked. What does not: answering it.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from hc_platform.charging.models import Device
+from hc_platform.charging.registry.base import ConflictError
 from hc_platform.charging.site import Site, open_site
 from hc_platform.ingesting import MistakeError
 from hc_platform.settings import Settings
@@ -22,21 +26,33 @@ DataDir = Annotated[
 
 
 def settings_of(data_dir: Path | None) -> Settings:
-    """The settings, on another data folder if one is given."""
-    return Settings(data_dir=data_dir) if data_dir else Settings()
+    """The settings, on another data folder if one is given. Raises MistakeError naming the variable that cannot be."""
+    try:
+        return Settings(data_dir=data_dir) if data_dir else Settings()
+    except ValidationError as error:
+        told = (f"HC_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
+        raise MistakeError("; ".join(told)) from error
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Site]:
-    """The site that the settings lead to, closed in the end. Raises MistakeError for a setting that cannot be."""
+    """The site that the settings lead to, closed in the end.
+
+    Raises MistakeError for a setting that cannot be, OSError where the registry cannot be reached or another has it.
+    """
     try:
-        site = open_site(settings)
-    except ValueError as error:
-        raise MistakeError(str(error)) from error
-    try:
-        yield site
-    finally:
-        site.registry.close()
+        try:
+            site = open_site(settings)
+        except ValueError as error:
+            raise MistakeError(str(error)) from error
+        try:
+            yield site
+        finally:
+            site.registry.close()
+    except (sqlite3.Error, BotoCoreError, ClientError) as error:
+        raise OSError(f"the registry {settings.registry_at} cannot be used: {error}") from error
+    except ConflictError as error:
+        raise OSError(str(error)) from error
 
 
 def instant(text: str) -> datetime:
@@ -50,6 +66,11 @@ def instant(text: str) -> datetime:
             f"{text!r} has no offset: write {text}Z for UTC, or the local offset like {text}-06:00"
         )
     return at.astimezone(UTC)
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with which field, in one line."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
 
 
 def known(site: Site, device_id: str) -> Device:
