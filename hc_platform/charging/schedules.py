@@ -41,13 +41,14 @@ class Schedules:
     problem: str | None = None
 
 
-def load_schedules(site: Site, around: datetime) -> Schedules:
+def load_schedules(site: Site, around: datetime, *, keep: bool = True) -> Schedules:
     """Tariffs of tou_schedules/, and of the registry's flat rows where no file has the plan; and policies.
 
     A file that cannot be read must move no peak: the compiled schedules of the last good state (table tou_schedules),
-    or the last good policies, stand in. Raises ConfigError or RowError where there is no last good state.
+    or the last good policies, stand in. With `keep`, good policies are remembered for that. Raises ConfigError or
+    RowError where there is no last good state.
     """
-    policies, broken = policies_in_force(site)
+    policies, broken = policies_in_force(site, keep=keep)
     problems = [broken] if broken else []
     tariffs: Tariffs | None = None
     try:
@@ -63,7 +64,7 @@ def load_schedules(site: Site, around: datetime) -> Schedules:
     return Schedules(tariffs, compiled, utilities, policies, digest, "\n".join(problems) or None)
 
 
-def policies_in_force(site: Site) -> tuple[dict[str, Policy], str | None]:
+def policies_in_force(site: Site, *, keep: bool = True) -> tuple[dict[str, Policy], str | None]:
     """The policies, and what is wrong with their file if these are the last good ones.
 
     Raises ConfigError where there are no last good ones.
@@ -78,7 +79,7 @@ def policies_in_force(site: Site) -> tuple[dict[str, Policy], str | None]:
         last: Mapping[str, object] = json.loads(held)
         return {name: Policy.model_validate(fields) for name, fields in last.items()}, str(error)
     plain = json.dumps({name: policy.model_dump(mode="json") for name, policy in policies.items()})
-    if plain != held:
+    if keep and plain != held:
         site.registry.remember(_POLICIES, plain)
     return policies, None
 

@@ -67,11 +67,11 @@ def regions_in_use(fleet: pl.DataFrame, policies: Mapping[str, Policy]) -> list[
     return rows["watttime_region"].drop_nulls().unique().sort().to_list()
 
 
-def read_moer(site: Site, regions: Iterable[str], now: datetime) -> Moer:
+def read_moer(site: Site, regions: Iterable[str], now: datetime, *, keep: bool = True) -> Moer:
     """Each region's reading: the one of the last five minutes if there is one, else asked for, once.
 
     A failure leaves the last good reading in force for as long as its policy's time to live; a region that the account
-    may not read is not asked again for a day.
+    may not read is not asked again for a day. Without `keep` the next run asks anew: nothing is written.
     """
     if site.watttime is None:
         return Moer()
@@ -81,7 +81,8 @@ def read_moer(site: Site, regions: Iterable[str], now: datetime) -> Moer:
     for reading in fetched:
         good = reading if reading.failure is None else kept[reading.region][1]
         kept[reading.region] = (reading, good)
-        _remember(site, reading, good)
+        if keep:
+            _remember(site, reading, good)
     last = [reading for reading, _ in kept.values() if reading is not None]
     offset = site.watttime.clock_offset_s
     usable = [good or newest for newest, good in kept.values()]

@@ -58,9 +58,11 @@ def decide_at(site: Site, as_of: datetime) -> tuple[Decided, Moer]:
     mode = mode_at(as_of, now)
     version = site.registry.version()
     fleet = site.registry.fleet() if mode == "live" else fleet_at(site, as_of)
-    schedules = load_schedules(site, as_of)
+    schedules = load_schedules(site, as_of, keep=False)
     regions = regions_in_use(fleet, schedules.policies)
-    moer = read_moer(site, regions, now) if mode == "live" else readings_at(site, regions, as_of)
+    moer = (
+        read_moer(site, regions, now, keep=False) if mode == "live" else readings_at(site, regions, as_of)
+    )
     return decide_fleet(fleet, schedules, moer, as_of, mode, version), moer
 
 

@@ -108,7 +108,7 @@ def explain(
     at = whole_second(instant(as_of) if as_of else datetime.now(UTC))
     with opened(settings_of(data_dir)) as site:
         registered = known(site, device)
-        schedules = load_schedules(site, at)
+        schedules = load_schedules(site, at, keep=False)
         _problem(schedules.problem)
         decided, moer = decide_at(site, at)
         tariff = schedules.tariffs.get(registered.schedule or "") if schedules.tariffs else None

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -48,7 +49,7 @@ def list_(data_dir: DataDir = None) -> None:
 def show(schedule: Schedule, on: Day = None, data_dir: DataDir = None) -> None:
     """One day of a tariff as a person would check it against the utility's page."""
     tariff = _known(load_tariffs(settings_of(data_dir).tariffs), schedule)
-    for line in day_lines(tariff, _day(on)):
+    for line in day_lines(tariff, _day_of(tariff, on)):
         say(line)
 
 
@@ -131,7 +132,7 @@ def export_row(schedule: Schedule, on: Day = None, data_dir: DataDir = None) -> 
     """A tariff's version of a day as a flat row of the older table, JSON; refused where the row cannot say it."""
     tariff = _known(load_tariffs(settings_of(data_dir).tariffs), schedule)
     try:
-        row = row_from_tariff(tariff, _day(on))
+        row = row_from_tariff(tariff, _day_of(tariff, on))
     except RowError as error:
         raise MistakeError(str(error)) from error
     sys.stdout.write(json.dumps(row, default=str) + "\n")
@@ -144,9 +145,12 @@ def _known(tariffs: Tariffs, schedule: str) -> Tariff:
         raise MistakeError(str(error.args[0])) from None
 
 
-def _day(text: str | None) -> date:
-    if text is None:
-        return datetime.now(UTC).date()
+def _day_of(tariff: Tariff, text: str | None) -> date:
+    """The day that was asked for, else today's on the tariff's own clock."""
+    return _day(text) if text else datetime.now(ZoneInfo(tariff.timezone)).date()
+
+
+def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
