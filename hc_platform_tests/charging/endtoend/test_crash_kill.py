@@ -16,7 +16,7 @@ from hc_platform_tests.charging.endtoend.world import PEAK_START, Clock, mixed_f
 
 MakeAir = Callable[..., Air]
 
-KILLS = 4
+KILLS = 2
 """For each stage and way: a few of the points that the sweep in one process visits, other ones at each stage."""
 
 

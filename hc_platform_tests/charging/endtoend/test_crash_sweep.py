@@ -19,9 +19,9 @@ from hc_platform_tests.charging.endtoend.holding import broken, duplicates
 from hc_platform_tests.charging.endtoend.world import PEAK_START, Clock, World, minutes, mixed_fleet, world_in
 
 SENDS_AT_ONCE = 8
-POINTS = int(os.environ.get("HC_CRASH_POINTS", "14"))
+POINTS = int(os.environ.get("HC_CRASH_POINTS", "8"))
 """For each stage, drawn from all telling ones (about 33); set it to 100 to visit every one, in about two minutes."""
-SEEDS = int(os.environ.get("HC_CRASH_SEEDS", "4"))
+SEEDS = int(os.environ.get("HC_CRASH_SEEDS", "3"))
 
 
 def run_and_die(world: World, at: int) -> bool:
@@ -83,7 +83,7 @@ def test_an_evening_on_which_every_other_run_dies(
             clock.forward(RECOVERY)
     world.tick()
     assert broken(world) == []
-    assert deaths > 3
+    assert deaths
     twice, sends = duplicates(world)
     assert twice <= SENDS_AT_ONCE * deaths
     print(f"seed {seed}: {deaths} deaths of {3 * len(EVENING)} runs, {twice} sends of {sends} said again")
