@@ -1,0 +1,191 @@
+"""Which areas hold a point, how much of a line lies in each, and where a line's middle is.
+
+What belongs here: joins of points and lines with polygons (states, counties, territories, grid regions). What does
+not: distances to lines (`lines`), or which of several areas is the answer: all come back.
+
+The rule at borders: an area holds its border, so a point on a shared border lies in both areas, and a stretch of
+line along one counts in both. Polygons are taken as they are, never simplified; invalid ones are made valid first.
+A polygon that crosses the antimeridian is split there or runs on past 180, as RFC 7946 asks.
+"""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+import shapely
+
+from hc_platform.geo.geometry import Floats, Ints, _steps_m, line_lengths_m
+from hc_platform.geo.shapes import Objects, degrees, normal_lon, read_areas, read_shapes, runs, take_apart
+
+_BAND: Final = 0.1  # degrees of latitude in which points stand sorted by longitude
+
+
+def areas_of_points(points: pl.DataFrame, areas: pl.DataFrame) -> pl.DataFrame:
+    """Every area that holds each point: columns row (position of the point) and area_id; by row, then area's order.
+
+    `points` has lon and lat, `areas` has area_id and geometry (WKB), all in EPSG:4326. A point in no area, or without coordinates, has no row. A
+    longitude may be off by whole turns.
+    """
+    x, y = normal_lon(degrees(points["lon"])), degrees(points["lat"])
+    shapes = read_areas(areas["geometry"])
+    rows, hits = [], []
+    order, x_sorted, y_sorted, first = _banded(x, y)
+    for area, at, turn in _near(shapes, x_sorted, first):
+        inside = shapely.intersects_xy(shapes[area], x_sorted[at] + turn, y_sorted[at])
+        rows.append(order[at[inside]])
+        hits.append(np.full(len(rows[-1]), area, dtype=np.int32))
+    row = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+    area = np.concatenate(hits) if hits else np.empty(0, dtype=np.int32)
+    by = np.argsort(row, kind="stable")  # areas come in order already
+    return pl.DataFrame({"row": row[by].astype(np.int64), "area_id": areas["area_id"].gather(area[by])})
+
+
+def _banded(x: Floats, y: Floats) -> tuple[Ints, Floats, Floats, Ints]:
+    """Points sorted by band of latitude, then longitude: their positions, x, y, and where each band begins."""
+    placed = np.flatnonzero(np.isfinite(x) & (np.abs(y) <= 90.0))
+    band = np.floor((y[placed] + 90.0) / _BAND).astype(np.int64)
+    order = placed[np.lexsort((x[placed], band))]
+    first = np.concatenate([[0], np.cumsum(np.bincount(band, minlength=int(180 / _BAND) + 2))])
+    return order, x[order], y[order], first
+
+
+def _near(shapes: Objects, x: Floats, first: Ints) -> list[tuple[int, Ints, float]]:
+    """(area, points whose band and longitude its box meets, turn to add to their longitude)."""
+    found = []
+    for area, (west, south, east, north) in enumerate(shapely.bounds(shapes)):
+        if np.isnan(west):
+            continue
+        bands = np.arange(*np.floor((np.array([south, north]) + 90.0) / _BAND).astype(int) + (0, 1))
+        turns = (turn for turn in (0.0, 360.0, -360.0) if west - turn <= 180.0 and east - turn >= -180.0)
+        for turn in turns:
+            low, high = [], []
+            for band in bands:
+                line = x[first[band] : first[band + 1]]
+                low.append(first[band] + np.searchsorted(line, west - turn, "left"))
+                high.append(first[band] + np.searchsorted(line, east - turn, "right"))
+            at = runs(np.array(low), np.array(high) - np.array(low))
+            if len(at):
+                found.append((area, at, turn))
+    return found
+
+
+def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
+    """How much of each line lies in each area that it meets.
+
+    Columns: row (position in `lines`), area_id (NULL: the part outside every area), length_m, share (of the line's
+    length in metres; 0 to 1); by row, the greatest share first. Where areas overlap or share a border that the line
+    follows, shares add up to more than 1. What has no length (a point; an area, which stands for its centroid)
+    counts with length 0 and is shared equally among the areas that hold it. A row without a place is not told.
+    """
+    shapes = _cut_at_antimeridian(read_shapes(lines))
+    held = read_areas(areas["geometry"])
+    flat = shapely.get_dimensions(shapes) == 2
+    shapes[flat] = shapely.centroid(shapes[flat])
+    total = line_lengths_m(shapes)
+    line, area = shapely.STRtree(held).query(shapes)
+    by = np.lexsort((line, area))  # one area after the other keeps its prepared form at hand
+    line, area = line[by], area[by]
+    whole = shapely.covers(held[area], shapes[line])
+    part = ~whole & shapely.intersects(held[area], shapes[line])
+    metres = np.where(whole, total[line], 0.0)
+    metres[part] = line_lengths_m(shapely.intersection(shapes[line[part]], held[area[part]]))
+    point = total[line] == 0
+    keep = (whole | part) & (point | (metres > 0))
+    line, area, metres = line[keep], area[keep], metres[keep]
+    out, out_m = _outside(shapes, total, held, line, area, metres)
+    row = np.concatenate([line, out])
+    share = np.concatenate([metres, out_m])
+    touched = np.bincount(row, minlength=len(shapes))[row]
+    base = total[row]
+    ids = areas["area_id"].gather(area)
+    return (
+        pl.DataFrame(
+            {
+                "row": row.astype(np.int64),
+                "area_id": pl.concat([ids, pl.Series([None] * len(out), dtype=ids.dtype)]),
+                "length_m": share,
+                "share": np.where(
+                    base > 0, share / np.where(base > 0, base, 1.0), 1.0 / np.maximum(touched, 1)
+                ),
+                "order": np.concatenate([area, np.full(len(out), len(held))]),
+            }
+        )
+        .sort("row", pl.col("share").neg(), "order")
+        .drop("order")
+    )
+
+
+def _outside(
+    shapes: Objects, total: Floats, held: Objects, line: Ints, area: Ints, metres: Floats
+) -> tuple[Ints, Floats]:
+    """Lines that no area holds whole, and the metres of each that lie outside all."""
+    placed = np.flatnonzero(~shapely.is_missing(shapes))
+    best = np.zeros(len(shapes))
+    np.maximum.at(best, line, metres)
+    met = np.bincount(line, minlength=len(shapes))
+    never = placed[met[placed] == 0]
+    some = placed[(met[placed] > 0) & (best[placed] < total[placed])]
+    rest = shapes[some]
+    place = np.full(len(shapes), -1)
+    place[some] = np.arange(len(some))
+    mine = place[line] >= 0
+    of, hit = place[line[mine]], area[mine]
+    nth = pl.DataFrame({"of": of}).select(pl.int_range(pl.len()).over("of")).to_series().to_numpy()
+    for turn in range(int(nth.max(initial=-1)) + 1):  # areas may overlap: take away one after the other
+        now = nth == turn
+        rest[of[now]] = shapely.difference(rest[of[now]], held[hit[now]])
+    left = line_lengths_m(rest) if len(rest) else np.empty(0)
+    real = left > 1e-3  # a millimetre is rounding
+    return np.concatenate([never, some[real]]), np.concatenate([total[never], left[real]])
+
+
+def _cut_at_antimeridian(shapes: Objects) -> Objects:
+    """The shapes, with those that jump across or run past the antimeridian cut there, all within [-180, 180]."""
+    coords, owner = shapely.get_coordinates(shapes, return_index=True)
+    jump = (np.abs(np.diff(coords[:, 0])) > 180.0) & (owner[1:] == owner[:-1])
+    beyond = np.abs(coords[:, 0]) > 180.0
+    rows = np.union1d(owner[1:][jump], owner[beyond])
+    for row in rows:  # few, if any
+        parts = take_apart(pl.Series([shapely.to_wkb(shapes[row])]))
+        pieces = []
+        for start, count in zip(parts.starts, parts.counts, strict=True):
+            points = parts.coords[start : start + count]
+            whole = shapely.linestrings(points) if count > 1 else shapely.points(points[0])
+            for turn in (0.0, 360.0, -360.0):
+                moved = shapely.transform(whole, lambda c, turn=turn: c + (turn, 0.0))
+                pieces.append(shapely.intersection(moved, shapely.box(-180.0, -90.0, 180.0, 90.0)))
+        shapes[row] = shapely.union_all(pieces)
+    return shapes
+
+
+def midpoints(lines: pl.Series) -> pl.DataFrame:
+    """Columns lon, lat: the point half way along each line by its length in metres, over all its parts in turn.
+
+    A point is its own middle and an area's is its centroid; NULL where there is no place.
+    """
+    parts = take_apart(lines)
+    lon, lat = np.full(len(lines), np.nan), np.full(len(lines), np.nan)
+    if len(parts.coords):
+        coords = parts.coords
+        by = np.argsort(parts.rows, kind="stable")
+        starts, counts, rows = parts.starts[by], parts.counts[by], parts.rows[by]
+        metres = np.append(_steps_m(coords), 0.0) if len(coords) > 1 else np.zeros(1)
+        metres[parts.starts + parts.counts - 1] = 0.0
+        at = runs(starts, counts)
+        owner = np.repeat(rows, counts)
+        ends = np.cumsum(metres[at])
+        first = np.flatnonzero(np.diff(owner, prepend=-1))
+        last = np.append(first[1:], len(owner)) - 1
+        before = ends[first] - metres[at[first]]
+        half = before + (ends[last] - before) / 2
+        found = np.clip(np.searchsorted(ends, half, side="left"), first, last)
+        step = metres[at[found]]
+        share = np.where(step > 0, (half - ends[found] + step) / np.where(step > 0, step, 1.0), 0.0)
+        here = coords[at[found]]
+        there = coords[np.minimum(at[found] + 1, len(coords) - 1)]
+        middle = here + np.clip(share, 0.0, 1.0)[:, None] * np.where((step > 0)[:, None], there - here, 0.0)
+        lon[owner[first]], lat[owner[first]] = normal_lon(middle[:, 0]), middle[:, 1]
+    if len(parts.areas):
+        centre = shapely.centroid(parts.areas)
+        lon[parts.area_rows], lat[parts.area_rows] = shapely.get_x(centre), shapely.get_y(centre)
+    return pl.DataFrame({"lon": lon, "lat": lat}).with_columns(pl.all().fill_nan(None))
