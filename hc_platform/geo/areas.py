@@ -8,65 +8,59 @@ line along one counts in both. Polygons are taken as they are, never simplified;
 A polygon that crosses the antimeridian is split there or runs on past 180, as RFC 7946 asks.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import polars as pl
 import shapely
 
-from hc_platform.geo.geometry import Floats, Ints, _steps_m, line_lengths_m
+from hc_platform.geo.geometry import Floats, Ints, line_lengths_m, steps_m
 from hc_platform.geo.shapes import Objects, degrees, normal_lon, read_areas, read_shapes, runs, take_apart
 
 _BAND: Final = 0.1  # degrees of latitude in which points stand sorted by longitude
+_BAND_WIDTH: Final = 1000.0  # between the keys of one band and the next, more than all longitudes
+_EDGE: Final = 1e-6  # degrees by which a box is widened: more than the keys' rounding
 
 
 def areas_of_points(points: pl.DataFrame, areas: pl.DataFrame) -> pl.DataFrame:
     """Every area that holds each point: columns row (position of the point) and area_id; by row, then area's order.
 
-    `points` has lon and lat, `areas` has area_id and geometry (WKB), all in EPSG:4326. A point in no area, or without coordinates, has no row. A
-    longitude may be off by whole turns.
+    `points` has lon and lat, `areas` has area_id and geometry (WKB), all in EPSG:4326. A point in no area, or
+    without coordinates, has no row. A longitude may be off by whole turns.
     """
     x, y = normal_lon(degrees(points["lon"])), degrees(points["lat"])
-    shapes = read_areas(areas["geometry"])
-    rows, hits = [], []
-    order, x_sorted, y_sorted, first = _banded(x, y)
-    for area, at, turn in _near(shapes, x_sorted, first):
-        inside = shapely.intersects_xy(shapes[area], x_sorted[at] + turn, y_sorted[at])
-        rows.append(order[at[inside]])
-        hits.append(np.full(len(rows[-1]), area, dtype=np.int32))
-    row = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
-    area = np.concatenate(hits) if hits else np.empty(0, dtype=np.int32)
-    by = np.argsort(row, kind="stable")  # areas come in order already
-    return pl.DataFrame({"row": row[by].astype(np.int64), "area_id": areas["area_id"].gather(area[by])})
-
-
-def _banded(x: Floats, y: Floats) -> tuple[Ints, Floats, Floats, Ints]:
-    """Points sorted by band of latitude, then longitude: their positions, x, y, and where each band begins."""
     placed = np.flatnonzero(np.isfinite(x) & (np.abs(y) <= 90.0))
-    band = np.floor((y[placed] + 90.0) / _BAND).astype(np.int64)
-    order = placed[np.lexsort((x[placed], band))]
-    first = np.concatenate([[0], np.cumsum(np.bincount(band, minlength=int(180 / _BAND) + 2))])
-    return order, x[order], y[order], first
+    # sorted by band of latitude, then longitude: the points in a box are a few runs
+    keys = y[placed] // _BAND * _BAND_WIDTH + x[placed]
+    order = np.argsort(keys)
+    at, keys = placed[order], keys[order]
+    x, y = x[at], y[at]
+    rows, hits = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    shapes = read_areas(areas["geometry"])
+    for area, turn, near in _near(shapes, keys):
+        inside = near[shapely.intersects_xy(shapes[area], x[near] + turn, y[near])]
+        rows.append(at[inside])
+        hits.append(np.full(len(inside), area, dtype=np.int64))
+    row, hit = np.concatenate(rows), np.concatenate(hits)
+    if len(hits) > 1:
+        by = np.argsort(row, kind="stable")  # areas come in order already
+        row, hit = row[by], hit[by]
+    return pl.DataFrame({"row": row, "area_id": areas["area_id"].gather(hit)})
 
 
-def _near(shapes: Objects, x: Floats, first: Ints) -> list[tuple[int, Ints, float]]:
-    """(area, points whose band and longitude its box meets, turn to add to their longitude)."""
-    found = []
+def _near(shapes: Objects, keys: Floats) -> Iterator[tuple[int, float, Ints]]:
+    """(area, turn to add to a longitude, the points in its box or little beyond), area by area."""
     for area, (west, south, east, north) in enumerate(shapely.bounds(shapes)):
         if np.isnan(west):
             continue
-        bands = np.arange(*np.floor((np.array([south, north]) + 90.0) / _BAND).astype(int) + (0, 1))
-        turns = (turn for turn in (0.0, 360.0, -360.0) if west - turn <= 180.0 and east - turn >= -180.0)
-        for turn in turns:
-            low, high = [], []
-            for band in bands:
-                line = x[first[band] : first[band + 1]]
-                low.append(first[band] + np.searchsorted(line, west - turn, "left"))
-                high.append(first[band] + np.searchsorted(line, east - turn, "right"))
-            at = runs(np.array(low), np.array(high) - np.array(low))
-            if len(at):
-                found.append((area, at, turn))
-    return found
+        bands = np.arange(south // _BAND, north // _BAND + 1) * _BAND_WIDTH
+        for turn in (0.0, 360.0, -360.0):
+            if west - turn <= 180.0 and east - turn >= -180.0:
+                low = np.searchsorted(keys, bands + (max(west - turn, -180.0) - _EDGE), "left")
+                high = np.searchsorted(keys, bands + (min(east - turn, 180.0) + _EDGE), "right")
+                if (near := runs(low, high - low)).size:
+                    yield area, turn, near
 
 
 def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +146,7 @@ def _cut_at_antimeridian(shapes: Objects) -> Objects:
             points = parts.coords[start : start + count]
             whole = shapely.linestrings(points) if count > 1 else shapely.points(points[0])
             for turn in (0.0, 360.0, -360.0):
-                moved = shapely.transform(whole, lambda c, turn=turn: c + (turn, 0.0))
+                moved = shapely.transform(whole, lambda c, turn=turn: c + np.array([turn, 0.0]))
                 pieces.append(shapely.intersection(moved, shapely.box(-180.0, -90.0, 180.0, 90.0)))
         shapes[row] = shapely.union_all(pieces)
     return shapes
@@ -169,7 +163,7 @@ def midpoints(lines: pl.Series) -> pl.DataFrame:
         coords = parts.coords
         by = np.argsort(parts.rows, kind="stable")
         starts, counts, rows = parts.starts[by], parts.counts[by], parts.rows[by]
-        metres = np.append(_steps_m(coords), 0.0) if len(coords) > 1 else np.zeros(1)
+        metres = np.append(steps_m(coords), 0.0) if len(coords) > 1 else np.zeros(1)
         metres[parts.starts + parts.counts - 1] = 0.0
         at = runs(starts, counts)
         owner = np.repeat(rows, counts)

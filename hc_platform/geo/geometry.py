@@ -11,8 +11,8 @@ import numpy.typing as npt
 import polars as pl
 import shapely
 
-_A: Final = 6378137.0  # WGS84 semi-major axis, m
-_E2: Final = 0.00669437999014  # WGS84 first eccentricity squared
+SEMI_MAJOR_M: Final = 6378137.0  # WGS84 semi-major axis, m
+ECCENTRICITY2: Final = 0.00669437999014  # WGS84 first eccentricity squared
 _HILBERT_BITS: Final = 16
 
 PLACE_COLUMNS: Final = (
@@ -57,7 +57,7 @@ def describe(wkb: pl.Series) -> pl.DataFrame:
     """
     numbers = np.full((len(wkb), 7), np.nan)
     kinds = np.full(len(wkb), -1, dtype=np.int64)
-    lines, coords, ends = _plain_lines(wkb)
+    lines, coords, ends = plain_lines(wkb)
     if len(coords):
         numbers[lines] = _of_lines(coords, ends)
         kinds[lines] = _LINE
@@ -71,7 +71,7 @@ def describe(wkb: pl.Series) -> pl.DataFrame:
     )
 
 
-def _plain_lines(wkb: pl.Series) -> tuple[Bools, Floats, Ints]:
+def plain_lines(wkb: pl.Series) -> tuple[Bools, Floats, Ints]:
     """Which rows are two-dimensional little-endian LineStrings; their points; where each line's points end."""
     column = wkb.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offset_bytes, data_bytes = column.buffers()
@@ -110,7 +110,7 @@ def _of_lines(coords: Floats, ends: Ints) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = np.add.reduceat(middle * weight[:, None], starts) / total[:, None]
     centre = np.where(total[:, None] > 0, centre, coords[starts])
-    length = np.add.reduceat(np.append(_steps_m(coords), 0.0) * inside, starts)
+    length = np.add.reduceat(np.append(steps_m(coords), 0.0) * inside, starts)
     low, high = np.minimum.reduceat(coords, starts), np.maximum.reduceat(coords, starts)
     return np.column_stack([centre[:, 1], centre[:, 0], low, high, length / 1000.0])
 
@@ -136,18 +136,18 @@ def line_lengths_m(shapes: npt.NDArray[np.object_]) -> Floats:
     coords, index = shapely.get_coordinates(parts, return_index=True)
     if len(coords) < 2:
         return np.zeros(len(shapes))
-    segments = np.where(index[1:] == index[:-1], _steps_m(coords), 0.0)
+    segments = np.where(index[1:] == index[:-1], steps_m(coords), 0.0)
     return np.bincount(owner[index[1:]], weights=segments, minlength=len(shapes)).astype(np.float64)
 
 
-def _steps_m(coords: Floats) -> Floats:
+def steps_m(coords: Floats) -> Floats:
     """Metres from each point to the next."""
     lon, lat = np.radians(coords[:, 0]), np.radians(coords[:, 1])
     d_lon = (np.diff(lon) + np.pi) % (2 * np.pi) - np.pi  # the short way round the antimeridian
     middle = (lat[1:] + lat[:-1]) / 2
-    w2 = 1 - _E2 * np.sin(middle) ** 2
-    north = _A * (1 - _E2) / (w2 * np.sqrt(w2)) * np.diff(lat)
-    east = _A / np.sqrt(w2) * np.cos(middle) * d_lon
+    w2 = 1 - ECCENTRICITY2 * np.sin(middle) ** 2
+    north = SEMI_MAJOR_M * (1 - ECCENTRICITY2) / (w2 * np.sqrt(w2)) * np.diff(lat)
+    east = SEMI_MAJOR_M / np.sqrt(w2) * np.cos(middle) * d_lon
     return np.hypot(north, east).astype(np.float64)
 
 

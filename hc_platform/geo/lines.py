@@ -20,7 +20,7 @@ import polars as pl
 import shapely
 from pyproj import Geod
 
-from hc_platform.geo.geometry import _A, _E2, Floats, Ints, _steps_m
+from hc_platform.geo.geometry import ECCENTRICITY2, SEMI_MAJOR_M, Floats, Ints, steps_m
 from hc_platform.geo.shapes import degrees, normal_lon, runs, take_apart
 
 _CHUNK: Final = 32  # segments under one box
@@ -28,6 +28,9 @@ _STEP_M: Final = 1000.0  # a longer segment is cut: a chord of 1 km lies 2 cm un
 _SLACK_M: Final = 0.5  # more than the chord can err before the distance is taken anew
 _FAR_M: Final = 300_000.0  # beyond, the length of an arc over a chord depends on its direction
 _PAIRS: Final = 500_000  # vertices measured at once: some 50 MB
+
+Degrees = pl.Series | npt.ArrayLike
+
 _GEOD: Final = Geod(ellps="WGS84")
 
 
@@ -47,12 +50,13 @@ class LineIndex:
         self.ids = ids
         self._codes = _codes(ids)
         parts = take_apart(wkb)
-        coords, counts = _with_short_steps(parts.coords, parts.counts)
+        coords, counts = _short_steps(parts.coords, parts.counts)
         self._coords = coords
         self._starts, self._counts, owner = _chunks(counts)
         self._rows = parts.rows[owner]
         low, high = self._boxes()
-        self._west, self._east = (low[:, 0].min(), high[:, 0].max()) if len(low) else (0.0, 0.0)
+        self._west = float(low[:, 0].min(initial=180.0))
+        self._east = float(high[:, 0].max(initial=-180.0))
         self._tree = shapely.STRtree(shapely.linestrings(np.stack([low, high], axis=1)))
         self._areas, self._area_rows = parts.areas, parts.area_rows
         shapely.prepare(self._areas)
@@ -64,9 +68,7 @@ class LineIndex:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def within(
-        self, lon: Floats | pl.Series, lat: Floats | pl.Series, radius_m: npt.ArrayLike
-    ) -> pl.DataFrame:
+    def within(self, lon: Degrees, lat: Degrees, radius_m: npt.ArrayLike) -> pl.DataFrame:
         """Everything no farther than `radius_m` (one, or one per query) from each point.
 
         Columns: query (position in `lon`), row (position in `wkb` of the nearest piece), id, distance_m, near_lon,
@@ -75,7 +77,7 @@ class LineIndex:
         """
         return self._frame(*self._within(*self._queries(lon, lat, radius_m)))
 
-    def nearest(self, lon: Floats | pl.Series, lat: Floats | pl.Series, max_m: float) -> pl.DataFrame:
+    def nearest(self, lon: Degrees, lat: Degrees, max_m: float) -> pl.DataFrame:
         """The nearest of each point within `max_m`, and the next nearest of another id.
 
         Columns as `within`, one row a query that has any, and runner_up_id, runner_up_m (NULL: none within
@@ -116,9 +118,7 @@ class LineIndex:
         """A radius in which a point near lines finds about two of them."""
         return 100.0
 
-    def _queries(
-        self, lon: Floats | pl.Series, lat: Floats | pl.Series, radius_m: npt.ArrayLike
-    ) -> tuple[Floats, Floats, Floats]:
+    def _queries(self, lon: Degrees, lat: Degrees, radius_m: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
         x, y = degrees(lon), degrees(lat)
         bad = ~(np.isfinite(x) & (np.abs(y) <= 90.0))
         x = np.where(bad, np.nan, normal_lon(x))
@@ -210,7 +210,7 @@ class LineIndex:
         away = np.einsum("ij,ij->i", v, v)
         least = np.minimum.reduceat(away, first)
         limit = (
-            2 * _A * np.sin(np.minimum(radius / (2 * _A), np.pi / 2))
+            2 * SEMI_MAJOR_M * np.sin(np.minimum(radius / (2 * SEMI_MAJOR_M), np.pi / 2))
             + _SLACK_M
             + radius * (radius > _FAR_M) / 100
         )
@@ -248,8 +248,8 @@ def arc_m(lon: Floats, lat: Floats, to_lon: Floats, to_lat: Floats) -> Floats:
     """
     a, b = _ecef(lon, lat), _ecef(to_lon, to_lat)
     chord = np.sqrt(sum((u - v) ** 2 for u, v in zip(a, b, strict=True)))
-    w2 = 1 - _E2 * np.sin(np.radians((lat + to_lat) / 2)) ** 2
-    across = 2 * _A * np.sqrt(1 - _E2) / w2
+    w2 = 1 - ECCENTRICITY2 * np.sin(np.radians((lat + to_lat) / 2)) ** 2
+    across = 2 * SEMI_MAJOR_M * np.sqrt(1 - ECCENTRICITY2) / w2
     metres: Floats = across * np.arcsin(np.minimum(chord / across, 1.0))
     far = np.flatnonzero(metres > _FAR_M)
     if len(far):
@@ -261,9 +261,9 @@ def _ecef(lon: Floats, lat: Floats) -> tuple[Floats, Floats, Floats]:
     """Points on the ellipsoid in earth-centred metres."""
     x, y = np.radians(lon), np.radians(lat)
     sin = np.sin(y)
-    normal = _A / np.sqrt(1 - _E2 * sin * sin)
+    normal = SEMI_MAJOR_M / np.sqrt(1 - ECCENTRICITY2 * sin * sin)
     ring = normal * np.cos(y)
-    return ring * np.cos(x), ring * np.sin(x), normal * (1 - _E2) * sin
+    return ring * np.cos(x), ring * np.sin(x), normal * (1 - ECCENTRICITY2) * sin
 
 
 def _reach(lat: Floats, radius: Floats) -> tuple[Floats, Floats]:
@@ -272,18 +272,18 @@ def _reach(lat: Floats, radius: Floats) -> tuple[Floats, Floats]:
     On a sphere the circle of angle a around latitude y spans asin(sin a / cos y) either way; a is taken with the
     ellipsoid's least radius of curvature, and one per cent is added for its flattening.
     """
-    angle = radius / (_A * (1 - _E2)) * 1.01 + 1e-9
+    angle = radius / (SEMI_MAJOR_M * (1 - ECCENTRICITY2)) * 1.01 + 1e-9
     with np.errstate(invalid="ignore", divide="ignore"):
         wide = np.degrees(np.arcsin(np.sin(angle) / np.cos(np.radians(lat))))
     over_pole = np.radians(np.abs(lat)) + angle >= np.pi / 2
     return np.degrees(angle), np.where(over_pole, 180.0, wide)
 
 
-def _with_short_steps(coords: Floats, counts: Ints) -> tuple[Floats, Ints]:
+def _short_steps(coords: Floats, counts: Ints) -> tuple[Floats, Ints]:
     """The lines with points put into segments longer than _STEP_M, evenly in degrees."""
     if len(coords) < 2:
         return coords, counts
-    metres = np.append(_steps_m(coords), 0.0)
+    metres = np.append(steps_m(coords), 0.0)
     ends = np.cumsum(counts)
     metres[ends - 1] = 0.0
     pieces = np.maximum(np.ceil(metres / _STEP_M), 1).astype(np.int64)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 import shapely
 
-from hc_platform.geo.geometry import Bools, Floats, Ints, _plain_lines
+from hc_platform.geo.geometry import Bools, Floats, Ints, plain_lines
 
 Objects = npt.NDArray[np.object_]
 
@@ -66,7 +66,7 @@ def take_apart(wkb: pl.Series) -> Parts:
     Plain lines, which are nearly all there is, are read from their bytes; the rest goes through Shapely.
     """
     wkb = plain_wkb(wkb)
-    plain, coords, ends = _plain_lines(wkb)
+    plain, coords, ends = plain_lines(wkb)
     counts, rows = np.diff(ends, prepend=0), np.flatnonzero(plain)
     if len(coords) and not _on_earth(coords).all():
         plain, coords, counts, rows = plain & False, coords[:0], counts[:0], rows[:0]
@@ -99,8 +99,7 @@ def _simple_parts(shapes: Objects) -> tuple[Objects, Ints]:
 
 def _on_earth(coords: Floats) -> Bools:
     """Whether each point has finite coordinates that can be degrees."""
-    within: Bools = (np.abs(coords) <= (540.0, 90.0)).all(axis=1)  # a comparison with NaN is false
-    return within
+    return (np.abs(coords[:, 0]) <= 540.0) & (np.abs(coords[:, 1]) <= 90.0)  # a comparison with NaN is false
 
 
 def _unwrapped(coords: Floats, starts: Ints, counts: Ints) -> Floats:
@@ -134,7 +133,8 @@ def runs(starts: Ints, counts: Ints) -> Ints:
     ends = np.cumsum(counts)
     if not len(ends) or not ends[-1]:
         return np.empty(0, dtype=np.int64)
-    return np.arange(ends[-1], dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    indices: Ints = np.arange(ends[-1], dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    return indices
 
 
 def point_wkb(lon: pl.Series, lat: pl.Series) -> pl.Series:

@@ -153,9 +153,9 @@ def _distances(
 
 def _reviewed(named: pl.DataFrame, known: pl.DataFrame, overrides: pl.DataFrame | None) -> pl.DataFrame:
     """The overrides of these feeders, as candidates."""
-    kinds = {
-        "utility_code": pl.String,
-        "feeder_id_external": pl.String,
+    kinds: dict[str, pl.DataType] = {
+        "utility_code": pl.String(),
+        "feeder_id_external": pl.String(),
         "substation_id": known["substation_id"].dtype,
     }
     rows = (overrides if overrides is not None else pl.DataFrame(schema=kinds)).select(

@@ -28,6 +28,9 @@ _STATUS = Column(
     required=True,
 )
 
+_RANK = Column("rank", "int", "1 for the best candidate.", required=True)
+_CANDIDATES = Column("n_candidates", "int", "Candidates in all.", required=True)
+
 FEEDER_LOCATIONS: Final = Table(
     "feeder_locations",
     "Where each feeder lies: state and county by length, ISO and balancing authority by the utility's EIA id before any "
@@ -44,8 +47,13 @@ FEEDER_LOCATIONS: Final = Table(
             values=LOCATION_METHODS,
             required=True,
         ),
-        Column("midpoint_lat", "float", "Latitude of the middle of its longest published line.", "degrees"),
-        Column("midpoint_lon", "float", "Longitude of that middle.", "degrees"),
+        Column(
+            "midpoint_lat",
+            "float",
+            "Latitude of a point on its lines: the middle of the piece nearest to the centre of all.",
+            "degrees",
+        ),
+        Column("midpoint_lon", "float", "Longitude of that point.", "degrees"),
         Column("state", "text", "Postal code of the state with the greatest share; NULL outside of all."),
         Column("state_share", "float", "That state's share of the length, 0 to 1."),
         Column("state_at_midpoint", "text", "The state in which the midpoint lies."),
@@ -80,25 +88,35 @@ FEEDER_LOCATIONS: Final = Table(
 
 FEEDER_SUBSTATIONS: Final = Table(
     "feeder_substations",
-    "The substation that feeds each feeder, by name and distance, among the utility's own; a reviewed override wins.",
+    "Which substation may feed each feeder, by name and distance among the utility's own: every candidate, the best with "
+    "rank 1; a feeder without any has one row that says so. A reviewed override wins.",
     columns(
         _UTILITY,
         _SNAPSHOT,
         _FEEDER,
+        _RANK,
         Column("feeder_name", "text", "The utility's name for the feeder."),
         Column("published_substation", "text", "The substation that the utility names beside the feeder."),
-        Column("substation_id", "text", "The best match in substations; NULL where nothing fits."),
+        Column("name_used", "text", "What was compared: that name, or the feeder's, normalized."),
+        Column("substation_id", "text", "The candidate in substations; NULL where nothing fits."),
         Column("substation_name", "text", "Its name there."),
         _STATUS,
-        Column("method", "text", "What matched: override, exact name, similar name, or nothing."),
-        Column("score", "float", "How well it fits, 0 to 1."),
-        Column("name_score", "float", "How alike the names are, 0 to 1."),
+        Column(
+            "method",
+            "text",
+            "override, exact_name or similar_name, with _only where there is no distance; no_name, no_candidate.",
+        ),
+        Column(
+            "score", "float", "How well it fits, 0 to 1: seven tenths the name, three tenths the distance."
+        ),
         Column("distance_m", "float", "From the nearest published line to the substation.", "m"),
-        Column("n_candidates", "int", "Substations that were considered.", required=True),
-        Column("runner_up", "text", "The second best."),
-        Column("runner_up_gap", "float", "How much worse the second best scores."),
-        Column("pricing_node_id", "text", "The nearest pricing node to the matched substation within 15 km."),
+        _CANDIDATES,
+        Column("runner_up_gap", "float", "Score of rank 1 less that of rank 2."),
+        Column("pricing_node_id", "text", "The pricing node at the substation: alike in name, within 2 km."),
         Column("pricing_node_m", "float", "How far that node is.", "m"),
+        Column(
+            "pricing_node_status", "text", "ambiguous where several nodes fit as well.", values=MATCH_STATUS
+        ),
         Column(
             "pricing_node_stands_in",
             "bool",
@@ -106,27 +124,41 @@ FEEDER_SUBSTATIONS: Final = Table(
         ),
     ),
     partition_by=("utility_code", "snapshot"),
-    key=("utility_code", "snapshot", "feeder_id_external"),
+    key=("utility_code", "snapshot", "feeder_id_external", "rank"),
 )
 
 DEVICE_FEEDERS: Final = Table(
     "device_feeders",
-    "Which utility and feeder each charger may be on: every candidate, the best first; one row with rank 1 and no "
-    "utility where there is none.",
+    "Which utility and feeder each charger may be on: every candidate, the best with rank 1; a charger without any has one "
+    "row that says so.",
     columns(
         Column("device_id", "text", "The charger, as the registry names it.", required=True),
-        Column("rank", "int", "1 for the best candidate.", required=True),
+        _RANK,
         _STATUS,
-        Column("method", "text", "What named the candidate: a published line within 300 m, or a territory."),
+        Column(
+            "method",
+            "text",
+            "line: a published line within 300 m; territory: it lies in the utility's; none, no_place.",
+        ),
         Column("utility_code", "text", "The utility, where it has a config."),
         Column("eia_id", "int", "EIA utility id."),
         Column("utility_name", "text", "Its name."),
         Column("snapshot", "text", "The utility's snapshot that was looked at."),
-        Column("feeder_id_external", "text", "Its nearest published feeder."),
+        Column("feeder_id_external", "text", "The published feeder; NULL for a territory."),
         Column("feeder_name", "text", "The utility's name for that feeder."),
-        Column("distance_m", "float", "From the charger to that feeder's nearest line.", "m"),
-        Column("n_candidates", "int", "Candidates of the charger.", required=True),
-        Column("runner_up_gap_m", "float", "How much farther the next utility's line is.", "m"),
+        Column(
+            "distance_m",
+            "float",
+            "To that feeder's nearest line, or to the nearest of the utility at all.",
+            "m",
+        ),
+        Column(
+            "confirmed",
+            "bool",
+            "Whether EIA-861 names the utility for the county; NULL where no such table is configured, and for a line.",
+        ),
+        _CANDIDATES,
+        Column("runner_up_gap_m", "float", "How much farther rank 2 is than rank 1.", "m"),
         Column(
             "headroom_load_mw", "float", "What remains of the feeder for load; NULL where not known.", "MW"
         ),
