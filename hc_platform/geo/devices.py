@@ -64,6 +64,7 @@ def match_devices(
     confirmed: pl.DataFrame | None = None,
     max_m: float = LINE_MAX_M,
     clear_gap_m: float = CLEAR_GAP_M,
+    nearest_max_m: float = NEAREST_FEEDER_MAX_M,
 ) -> pl.DataFrame:
     """Every candidate feeder or territory of every device, best first; a device without one has a row that says so.
 
@@ -74,7 +75,7 @@ def match_devices(
 
     Where a line lies within `max_m`, the candidates are the feeders with such a line, by distance. Else they are the
     territories that hold the point: those confirmed first, then by distance to that utility's nearest published line
-    (within 50 km), then the smaller area first, since the polygons are drawn too wide rather than too narrow.
+    (within `nearest_max_m`), then the smaller area first, since the polygons are drawn too wide rather than too narrow.
 
     Columns: device_id, rank (1 is the best: keep it alone for one row a device), utility_code, feeder_id_external
     (NULL for a territory), eia_id, territory_name, method (line | territory | none | no_place), distance_m (to the
@@ -92,7 +93,9 @@ def match_devices(
     others = others.join(by_line, on="query", how="anti")
     found = [by_line]
     if territories is not None and others.height:
-        found.append(_by_territory(devices, others["query"], known, territories, eia, confirmed))
+        found.append(
+            _by_territory(devices, others["query"], known, territories, eia, confirmed, nearest_max_m)
+        )
     every = pl.concat(found, how="diagonal_relaxed")
     missing = {"territory_name": pl.String, "confirmed": pl.Boolean, "area": pl.Float64}
     every = every.with_columns(
@@ -115,6 +118,7 @@ def _by_territory(
     territories: pl.DataFrame,
     eia: pl.DataFrame,
     confirmed: pl.DataFrame | None,
+    nearest_max_m: float,
 ) -> pl.DataFrame:
     """Territories that hold the devices without a line at hand, with what ranks them."""
     points = devices[queries].select("lon", "lat")
@@ -129,7 +133,7 @@ def _by_territory(
             "area": _sizes(territories["geometry"]).gather(at),
         }
     ).unique(["query", "eia_id", "territory_name"], maintain_order=True)
-    near = known.within(points, NEAREST_FEEDER_MAX_M)
+    near = known.within(points, nearest_max_m)
     nearest = (
         near.with_columns(query=queries.gather(near["query"]))
         .join(eia, on="utility_code")
