@@ -1,6 +1,7 @@
-"""`hc demo`: six synthetic utilities, from a loopback server, through the very path that real ones take.
+"""`hc demo`: six synthetic utilities, and a fleet of chargers over a day, through the very path that real ones take.
 
-What belongs here: setting the stage and showing the result. What does not: ingesting (the caller hands that in).
+What belongs here: setting the stage and showing the result. What does not: ingesting (the caller hands that in), the
+fleet's day (`fleet`).
 """
 
 import json
@@ -15,9 +16,11 @@ from typing import Any
 import yaml
 
 from hc_platform.catalog import Catalog, load_catalog
+from hc_platform.demo.fleet_report import live_fleet, show
 from hc_platform.demo.server import local_catalog, serve
 from hc_platform.demo.synthetic import synthetic_layers
-from hc_platform.lake.warehouse import connect
+from hc_platform.lake.store import open_lake
+from hc_platform.lake.warehouse import connect, publish
 from hc_platform.settings import PROJECT_DIR, Settings
 
 _COVERAGE = """
@@ -44,12 +47,13 @@ SAMPLE = """
 def run_demo(
     data_dir: Path,
     scale: float,
+    devices: int,
     *,
     ingest: Callable[[Settings, Catalog], None],
     table: Callable[[str, Iterable[str], Iterable[Any]], None],
     say: Callable[[str], None],
 ) -> None:
-    """Serve, ingest, and print coverage, summaries, a sample query and what to do next.
+    """Serve, ingest, let a fleet of so many chargers live a day, and print what came of both and what to do next.
 
     The demo has a data folder and configs of its own, so that made-up numbers never stand beside real ones.
     """
@@ -82,12 +86,18 @@ def run_demo(
             table(title, answer.columns, answer.fetchall())
     survived: Counter[str] = sum((Counter(f) for f in injected["faults"].values()), Counter())
     told = ", ".join(f"{n} x {fault.replace('_', ' ')}" for fault, n in sorted(survived.items()))
-    say(f"broken pages injected and survived: {told or 'none'}")
-    say("all numbers above are synthetic")
+    say(f"broken pages injected and survived: {told or 'none'}\n")
+    if devices:
+        show(live_fleet(data_dir, devices=devices), table, say)
+        publish(open_lake(settings.root), settings.warehouse_path)
+    say("\nall numbers above are synthetic")
     folder = Path(sys.executable).parent
     bin_ = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     query = f"import hc_platform; hc_platform.connect('{data_dir}').sql('FROM utilities').show()"
-    say(f'\nquery it:    {bin_}/python -c "{query}"')
+    say(f'query it:    {bin_}/python -c "{query}"')
+    if devices:
+        decisions = query.replace("FROM utilities", "FROM charge_decisions")
+        say(f'             {bin_}/python -c "{decisions}"')
     say(f"open the UI: {bin_}/hc ui --data-dir {data_dir}    then http://127.0.0.1:3000")
 
 
