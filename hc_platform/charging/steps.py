@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 import polars as pl
@@ -51,8 +51,8 @@ class Decided:
 
 
 def whole_second(at: datetime) -> datetime:
-    """The instant without its fraction: windows and commands are in whole seconds."""
-    return at.replace(microsecond=0)
+    """The instant in UTC without its fraction: windows and commands are in whole seconds."""
+    return at.astimezone(UTC).replace(microsecond=0)
 
 
 def mode_at(as_of: datetime, now: datetime) -> Mode:

@@ -7,7 +7,7 @@ import json
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -114,15 +114,15 @@ def import_rows(
         with opened(settings) as site:
             rows = site.registry.schedule_rows()
     else:
-        rows = json.loads(source.read_text(encoding="utf-8"))
+        rows = _rows_in(source)
     try:
         files = tariff_files_from_rows(rows)
     except RowError as error:
         raise MistakeError(str(error)) from error
-    for file in files:
-        path = settings.tariffs / f"{file.utility_id}.yaml"
-        if path.exists():
-            raise MistakeError(f"{path} exists: bring its plans together by hand")
+    paths = [settings.tariffs / f"{file.utility_id}.yaml" for file in files]
+    if held := [str(path) for path in paths if path.exists()]:
+        raise MistakeError(f"{', '.join(held)} exists: bring its plans together by hand; nothing was written")
+    for path, file in zip(paths, files, strict=True):
         write_tariff_file(path, file)
         say(f"{path}: {', '.join(file.rate_plans)}")
 
@@ -136,6 +136,16 @@ def export_row(schedule: Schedule, on: Day = None, data_dir: DataDir = None) -> 
     except RowError as error:
         raise MistakeError(str(error)) from error
     sys.stdout.write(json.dumps(row, default=str) + "\n")
+
+
+def _rows_in(source: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise MistakeError(f"{source} is no JSON: {error}") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise MistakeError(f"{source} is no list of rows: write [{{...}}, ...], a row for each plan")
+    return rows
 
 
 def _known(tariffs: Tariffs, schedule: str) -> Tariff:
