@@ -16,9 +16,10 @@ import typer
 
 from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, json_schema, load_catalog, load_config
 from hc_platform.commands import charge, devices, tariffs
+from hc_platform.commands.near import near
 from hc_platform.commands.shared import DataDir
 from hc_platform.commands.shared import settings_of as _settings
-from hc_platform.ingesting import MistakeError, dry_run_of, execute, running
+from hc_platform.ingesting import MistakeError, dry_run_of, execute, refresh_reference, running
 from hc_platform.lake.store import open_lake
 from hc_platform.pipeline.snapshots import raw_snapshots
 from hc_platform.settings import PROJECT_DIR, secret
@@ -34,6 +35,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(charge.app, name="charge")
 app.add_typer(devices.app, name="devices")
 app.add_typer(tariffs.app, name="tariffs")
+app.command()(near)
 
 
 AcceptRowChange = Annotated[
@@ -259,12 +261,22 @@ def rebuild(
 
 
 @app.command()
+def reference(data_dir: DataDir = None) -> None:
+    """Read the reference data anew: outlines of states and territories, price nodes, substations (docs/reference.md)."""
+    settings = _settings(data_dir)
+    refresh_reference(settings, load_catalog(settings.configs))
+
+
+@app.command()
 def tables() -> None:
     """Every table and column: type, unit, meaning; as Markdown (docs/tables.md)."""
     from hc_platform.charging.tables import LAKE_TABLES as CHARGING_TABLES
+    from hc_platform.geo.tables import LAKE_TABLES as SPATIAL_TABLES
     from hc_platform.hosting_capacity.tables import LAKE_TABLES
+    from hc_platform.reference.tables import LAKE_TABLES as REFERENCE_TABLES
 
-    sys.stdout.write("\n".join(table.markdown for table in (*LAKE_TABLES, *CHARGING_TABLES)))
+    every = (*LAKE_TABLES, *SPATIAL_TABLES, *REFERENCE_TABLES, *CHARGING_TABLES)
+    sys.stdout.write("\n".join(table.markdown for table in every))
 
 
 @app.command()

@@ -6,15 +6,18 @@ from hc_platform.catalog import load_catalog
 from hc_platform.orchestration.automation import jobs_and_automation
 from hc_platform.orchestration.national_assets import national_assets
 from hc_platform.orchestration.platform import Platform
+from hc_platform.orchestration.reference_assets import reference_assets
+from hc_platform.orchestration.spatial_assets import spatial_assets
 from hc_platform.orchestration.utility_assets import utility_assets
 from hc_platform.settings import Settings
 
 
 def build_definitions(platform: Platform) -> dg.Definitions:
     """All assets, jobs, schedules and sensors of one catalog."""
-    per_utility = [utility_assets(c, platform) for c in platform.catalog.values() if c.fetchable]
+    fetchable = [c for c in platform.catalog.values() if c.fetchable]
+    per_utility = [a for c in fetchable for a in (*utility_assets(c, platform), *spatial_assets(c, platform))]
     return dg.Definitions(
-        assets=[*[asset for assets in per_utility for asset in assets], *national_assets(platform)],
+        assets=[*reference_assets(platform), *per_utility, *national_assets(platform)],
         executor=dg.in_process_executor,
         **jobs_and_automation(platform),
     )

@@ -14,6 +14,7 @@ import typer
 from hc_platform.catalog import Catalog
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.snapshots import snapshot_at
+from hc_platform.reference.tables import LAKE_TABLES as REFERENCE_TABLES
 from hc_platform.settings import Settings
 from hc_platform.terminal import err, out, print_table, progress_bars
 
@@ -39,7 +40,13 @@ def execute(
 ) -> None:
     """Run each pair's assets and then the national ones; exit 1 if any failed."""
     from hc_platform.definitions import build_definitions
-    from hc_platform.orchestration.local_runs import holders, local_instance, run_national, run_utility
+    from hc_platform.orchestration.local_runs import (
+        holders,
+        local_instance,
+        run_national,
+        run_reference,
+        run_utility,
+    )
     from hc_platform.orchestration.partitions import PARTITIONS
     from hc_platform.orchestration.platform import Platform
     from hc_platform.orchestration.utility_assets import host_pool
@@ -52,7 +59,16 @@ def execute(
             )
     failed: list[str] = []
     with progress_bars() as watch, local_instance(settings) as instance:
-        definitions = build_definitions(Platform(settings, catalog, watch=watch))
+        platform = Platform(settings, catalog, watch=watch)
+        definitions = build_definitions(platform)
+        if any(platform.lake.version(table) < 0 for table in REFERENCE_TABLES):
+            outlines = run_reference(
+                definitions, instance
+            )  # the first time; later `hc reference`, or the schedule
+            if not outlines.success:
+                err.print(
+                    f"reference data: FAILED: {outlines.error}", style="red", markup=False, soft_wrap=True
+                )
         for code, snapshot in wanted:
             pool = host_pool(catalog[code])
             if not rebuild and (busy := holders(instance, pool)):
@@ -116,4 +132,21 @@ def dry_run_of(settings: Settings, catalog: Catalog, code: str) -> None:
     for check in report.checks(None):
         out.print(f"{'ok ' if check.passed else 'BAD'} {check.name}: {check.message}", markup=False)
     if not all(c.passed for c in report.checks(None) if c.blocking):
+        raise typer.Exit(1)
+
+
+def refresh_reference(settings: Settings, catalog: Catalog) -> None:
+    """Read all reference files anew and tell of each table what stands in it; exit 1 if any could not be used."""
+    from hc_platform.definitions import build_definitions
+    from hc_platform.orchestration.local_runs import local_instance, run_reference
+    from hc_platform.orchestration.platform import Platform
+
+    with local_instance(settings) as instance:
+        outcome = run_reference(build_definitions(Platform(settings, catalog)), instance)
+    rows = [(name, made.get("dagster/row_count")) for name, made in sorted(outcome.materialized.items())]
+    print_table("Reference tables", ("asset", "rows"), rows)
+    for warning in outcome.warnings:
+        err.print(f"  look at {warning}", markup=False, soft_wrap=True)
+    if not outcome.success:
+        err.print(f"FAILED: {outcome.error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1)

@@ -129,8 +129,8 @@ FEEDER_SUBSTATIONS: Final = Table(
 
 DEVICE_FEEDERS: Final = Table(
     "device_feeders",
-    "Which utility and feeder each charger may be on: every candidate, the best with rank 1; a charger without any has one "
-    "row that says so.",
+    "Which utility and feeder each charger may be on: every candidate, the best with rank 1; a charger without any has "
+    "one row that says so.",
     columns(
         Column("device_id", "text", "The charger, as the registry names it.", required=True),
         _RANK,

@@ -26,6 +26,7 @@ from hc_platform.charging.tables import (
     MOER_READINGS,
     TOU_SCHEDULES,
 )
+from hc_platform.geo.tables import DEVICE_FEEDERS, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS
 from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
     RAW_FEATURES,
@@ -37,11 +38,13 @@ from hc_platform.hosting_capacity.tables import (
     UTILITIES,
 )
 from hc_platform.lake.store import Lake, open_lake
+from hc_platform.reference.tables import LAKE_TABLES as REFERENCE_TABLES
 from hc_platform.settings import Settings
 from hc_platform.tables import SQL_TYPES, Table, sql_text
 
 AS_TABLES: Final = (
     *(UTILITIES, RECORDS, SUMMARIES, INGESTION_RUNS, SOURCE_LAYERS),
+    *(FEEDER_LOCATIONS, FEEDER_SUBSTATIONS, DEVICE_FEEDERS, *REFERENCE_TABLES),
     *(DEVICES, TOU_SCHEDULES, CHARGE_RUNS),
 )
 # what is large, and what only ever grows
@@ -49,7 +52,8 @@ AS_VIEWS: Final = (
     *(SECTIONS, RAW_FEATURES, REJECTED_FEATURES),
     *(MOER_READINGS, CHARGE_DECISIONS, CHARGE_REPLAYS, CHARGE_COMMANDS),
 )
-_SNAPSHOT_TABLES: Final = (RECORDS, SUMMARIES, SECTIONS, RAW_FEATURES, REJECTED_FEATURES)
+_SMALL_SNAPSHOT_TABLES: Final = (RECORDS, SUMMARIES, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS)
+_SNAPSHOT_TABLES: Final = (*_SMALL_SNAPSHOT_TABLES, SECTIONS, RAW_FEATURES, REJECTED_FEATURES)
 
 _COMMANDS_LATEST: Final = """
     CREATE VIEW charge_commands_latest AS FROM charge_commands
@@ -170,7 +174,7 @@ def _latest_views(connection: duckdb.DuckDBPyConnection, lake: Lake | None) -> N
     newest = {(code, snapshot) for code, _, snapshot in held}
     for table in _SNAPSHOT_TABLES:
         name = f"{table.name}_latest"
-        if lake is None or table in (RECORDS, SUMMARIES):
+        if lake is None or table in _SMALL_SNAPSHOT_TABLES:
             source = f'"{table.name}"'
         else:
             partitions = [lake.files(table, utility_code=c, snapshot=s) for c, s in sorted(newest)]

@@ -13,12 +13,15 @@ import polars as pl
 
 from hc_platform.catalog.fields import Cadence
 from hc_platform.charging.tables import LAKE_TABLES as CHARGING_TABLES
+from hc_platform.geo.tables import LAKE_TABLES as SPATIAL_TABLES
 from hc_platform.hosting_capacity.tables import LAKE_TABLES, SOURCE_LAYERS
 from hc_platform.lake.warehouse import publish
 from hc_platform.orchestration.national_assets import NATIONAL
 from hc_platform.orchestration.platform import Platform
+from hc_platform.orchestration.reference_assets import REFERENCE_KEYS
 from hc_platform.orchestration.utility_assets import RAW, asset_keys
 from hc_platform.pipeline.snapshots import snapshot_at
+from hc_platform.reference.tables import LAKE_TABLES as REFERENCE_TABLES
 from hc_platform.sources import source_for
 
 _SCHEDULES: dict[Cadence, str] = {
@@ -26,6 +29,7 @@ _SCHEDULES: dict[Cadence, str] = {
     "quarterly": "0 6 5 1,4,7,10 *",
     "annual": "0 6 7 1 *",
 }
+REFERENCE_JOB = "refresh_reference"
 _CHECKED_PER_TICK = 8
 _ASK_SECONDS = 5.0
 _TICK_SECONDS = 40.0  # Dagster ends a tick at 60
@@ -35,7 +39,8 @@ AssetJob = Any  # what define_asset_job gives has no public name
 def jobs_and_automation(platform: Platform) -> dict[str, Any]:
     """Keyword arguments for dg.Definitions: jobs, schedules, sensors."""
     national = dg.define_asset_job("refresh_national", selection=NATIONAL)
-    jobs, schedules = [national, upkeep_job(platform)], [_upkeep_schedule()]
+    reference = dg.define_asset_job(REFERENCE_JOB, selection=dg.AssetSelection.assets(*REFERENCE_KEYS))
+    jobs, schedules = [national, reference, upkeep_job(platform)], [_upkeep_schedule()]
     for cadence in sorted({c.cadence for c in platform.catalog.values() if c.fetchable}):
         job = _ingest_job(platform, cadence)
         jobs.append(job)
@@ -43,7 +48,7 @@ def jobs_and_automation(platform: Platform) -> dict[str, Any]:
     sensors = [
         dg.AutomationConditionSensorDefinition(
             "national_automation",
-            target=dg.AssetSelection.assets(*NATIONAL),
+            target=dg.AssetSelection.assets(*NATIONAL, *REFERENCE_KEYS),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,
         ),
@@ -160,7 +165,7 @@ def upkeep_job(platform: Platform) -> dg.JobDefinition:
 
     @dg.op
     def vacuum_lake(context: dg.OpExecutionContext) -> None:
-        for table in (*LAKE_TABLES, *CHARGING_TABLES):
+        for table in (*LAKE_TABLES, *REFERENCE_TABLES, *SPATIAL_TABLES, *CHARGING_TABLES):
             removed = platform.lake.vacuum(table, platform.settings.vacuum_days)
             context.log.info(f"{table.name}: {removed} files removed")
         # compaction wrote new files, and the warehouse's views name the old ones

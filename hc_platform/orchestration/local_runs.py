@@ -17,6 +17,7 @@ import dagster as dg
 
 from hc_platform.orchestration.charging_automation import JOB, run_config
 from hc_platform.orchestration.national_assets import NATIONAL
+from hc_platform.orchestration.reference_assets import REFERENCE_KEYS
 from hc_platform.orchestration.utility_assets import RAW, SECTION, asset_keys
 from hc_platform.settings import PROJECT_DIR, Settings
 
@@ -124,6 +125,11 @@ def run_national(definitions: dg.Definitions, instance: dg.DagsterInstance) -> R
     return _run(
         definitions, instance, [dg.AssetKey(n) for n in NATIONAL], _QUIET, {"cause": "hc ingest"}, None
     )
+
+
+def run_reference(definitions: dg.Definitions, instance: dg.DagsterInstance) -> RunOutcome:
+    """One run of the reference assets."""
+    return _run(definitions, instance, REFERENCE_KEYS, _QUIET, {"cause": "hc reference"}, None)
 
 
 def run_charge_control(

@@ -1,4 +1,4 @@
-"""The assets over all utilities: records, summaries, utilities, ingestion runs, warehouse.
+"""The assets over all utilities: records, summaries, utilities, ingestion runs, devices' feeders, warehouse.
 
 What belongs here: thin assets over `pipeline.national` and `lake.warehouse`, and when they run.
 What does not: anything of one utility.
@@ -17,7 +17,8 @@ from hc_platform.hosting_capacity.tables import INGESTION_RUNS, RECORDS, SUMMARI
 from hc_platform.lake.warehouse import publish
 from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown, refuse_if_blocked
 from hc_platform.orchestration.platform import Platform
-from hc_platform.orchestration.utility_assets import FEEDER, RAW, Events
+from hc_platform.orchestration.spatial_assets import device_feeders
+from hc_platform.orchestration.utility_assets import FEEDER, LOCATION, RAW, SUBSTATION, Events
 from hc_platform.pipeline.national import check_records, refresh_runs, refresh_summaries, refresh_utilities
 
 NATIONAL = [
@@ -25,6 +26,7 @@ NATIONAL = [
     "hosting_capacity_summaries",
     "hc_ingestion_runs",
     "utilities",
+    "device_feeders",
     "warehouse",
 ]
 # never waits for a partition that nobody asked for: one missing month of one utility must not hold back the nation
@@ -114,9 +116,14 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             metadata={"dagster/row_count": frame.height, "utilities": markdown(shown, 120)}
         )
 
+    of_devices = device_feeders(platform)
+
     @dg.asset(
         **shared,
-        deps=[hosting_capacity_records, hosting_capacity_summaries, hc_ingestion_runs, utilities],
+        deps=[
+            *(hosting_capacity_records, hosting_capacity_summaries, hc_ingestion_runs, utilities, of_devices),
+            *([layer, code] for code in codes for layer in (LOCATION, SUBSTATION)),
+        ],
         kinds={"duckdb"},
         description="warehouse.duckdb: every table and view, for notebooks, the API and any DuckDB client.",
     )
@@ -127,4 +134,5 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             metadata={"path": str(path), "rebuilt": rebuilt, "megabytes": round(path.stat().st_size / 1e6, 3)}
         )
 
-    return [hosting_capacity_records, hosting_capacity_summaries, hc_ingestion_runs, utilities, warehouse]
+    small = [hosting_capacity_records, hosting_capacity_summaries, hc_ingestion_runs, utilities]
+    return [*small, of_devices, warehouse]

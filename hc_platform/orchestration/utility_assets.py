@@ -32,6 +32,8 @@ from hc_platform.sources import ContractError, SourceError, source_for
 from hc_platform.sources.base import Progress
 
 RAW, SECTION, FEEDER = "raw_features", "sections", "feeders"
+LOCATION, SUBSTATION = "feeder_locations", "feeder_substations"
+"""Built by `spatial_assets`, and part of a utility's run."""
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 
@@ -52,7 +54,7 @@ class SectionOptions(dg.Config):
 
 def asset_keys(code: str) -> list[dg.AssetKey]:
     """The utility's assets, upstream first."""
-    return [dg.AssetKey([layer, code]) for layer in (RAW, SECTION, FEEDER)]
+    return [dg.AssetKey([layer, code]) for layer in (RAW, SECTION, FEEDER, LOCATION, SUBSTATION)]
 
 
 def host_pool(utility: UtilityConfig) -> str:
@@ -67,7 +69,8 @@ def utility_assets(utility: UtilityConfig, platform: Platform) -> list[dg.Assets
     return [_raw(utility, platform), _sections(utility, platform), _feeders(utility, platform)]
 
 
-def _common(utility: UtilityConfig, layer: str) -> dict[str, Any]:
+def common(utility: UtilityConfig, layer: str) -> dict[str, Any]:
+    """What all assets of a utility have in common."""
     code = utility.utility_code
     return {
         "key": [layer, code],
@@ -92,7 +95,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
     }
 
     @dg.asset(
-        **_common(utility, RAW),
+        **common(utility, RAW),
         description=f"{utility.utility_name}: every feature as published, once per snapshot.",
         kinds={"arcgis" if utility.data_source_type != "file" else "file", "deltalake"},
         pool=host_pool(utility),
@@ -142,7 +145,7 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
     key = dg.AssetKey([SECTION, code])
 
     @dg.asset(
-        **_common(utility, SECTION),
+        **common(utility, SECTION),
         deps=[[RAW, code]],
         description=f"{utility.utility_name}: the finest grain it publishes, in MW and kV, with every reject kept.",
         kinds={"polars", "deltalake"},
@@ -199,7 +202,7 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
     key = dg.AssetKey([FEEDER, code])
 
     @dg.asset(
-        **_common(utility, FEEDER),
+        **common(utility, FEEDER),
         deps=[[SECTION, code]],
         description=f"{utility.utility_name}: one record per feeder and resource; its rows of hosting_capacity_records.",
         kinds={"polars", "deltalake"},

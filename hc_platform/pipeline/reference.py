@@ -4,11 +4,10 @@ What belongs here: building a table's rows, committing them, and what a join rea
 What does not: the files (`reference.datasets`), the joins (`locations`, `feeder_substations`, `device_feeders`).
 """
 
-from typing import Final
-
 import polars as pl
 
 from hc_platform.catalog import Catalog
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake
 from hc_platform.reference.datasets import (
@@ -21,8 +20,6 @@ from hc_platform.reference.reading import NOT_STATED, Provenance
 from hc_platform.reference.tables import SUBSTATIONS
 from hc_platform.settings import Settings
 from hc_platform.tables import Table
-
-_SUBSTATION_LAYER: Final = "(?i)substation"
 
 
 def build_reference(dataset: Dataset, settings: Settings, lake: Lake, catalog: Catalog) -> pl.DataFrame:
@@ -47,30 +44,30 @@ def _substations(settings: Settings, lake: Lake, catalog: Catalog) -> pl.DataFra
     for held in lake.partitions(SECTIONS):
         code, snapshot = held["utility_code"], held["snapshot"]
         newest[code] = max(snapshot, newest.get(code, snapshot))
-    points = [
-        lake.scan(SECTIONS, utility_code=code, snapshot=snapshot)
-        .filter(
-            (pl.col("grain") == "point")
-            & pl.col("layer").str.contains(_SUBSTATION_LAYER)
-            & pl.col("centroid_lat").is_not_null()
-        )
+    own = [_published(catalog[code], lake, s) for code, s in sorted(newest.items()) if code in catalog]
+    return _first(pl.concat([SUBSTATIONS.empty(), *own]), listed_substations(settings))
+
+
+def substations_of(config: UtilityConfig, lake: Lake, snapshot: str, settings: Settings) -> pl.DataFrame:
+    """One utility's substations: as this very snapshot publishes them, else as the reference table has them."""
+    known = reference(lake, SUBSTATIONS, settings).filter(pl.col("utility_code") == config.utility_code)
+    return _first(_published(config, lake, snapshot), known)
+
+
+def _first(published: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([published, others.join(published, on=["utility_code", "substation_id"], how="anti")])
+
+
+def _published(config: UtilityConfig, lake: Lake, snapshot: str) -> pl.DataFrame:
+    """The points of a utility's own substation layer, which is one of grain point called so."""
+    layers = [x.label for x in config.layers if x.grain == "point" and "substation" in x.label.lower()]
+    if not layers:
+        return SUBSTATIONS.empty()
+    points = (
+        lake.scan(SECTIONS, utility_code=config.utility_code, snapshot=snapshot)
+        .filter(pl.col("layer").is_in(layers) & pl.col("centroid_lat").is_not_null())
         .select("utility_code", "substation_name", "centroid_lat", "centroid_lon")
         .collect()
-        for code, snapshot in sorted(newest.items())
-        if code in catalog and _has_substations(catalog, code)
-    ]
-    about = {
-        code: Provenance(
-            f"{catalog[code].utility_name}, its own layer", catalog[code].licence or NOT_STATED, snapshot
-        )
-        for code, snapshot in newest.items()
-        if code in catalog
-    }
-    published = published_substations(points, about)
-    listed = listed_substations(settings)
-    return pl.concat([published, listed.join(published, on=["utility_code", "substation_name"], how="anti")])
-
-
-def _has_substations(catalog: Catalog, code: str) -> bool:
-    layers = catalog[code].layers
-    return any(layer.grain == "point" and "substation" in layer.label.lower() for layer in layers)
+    )
+    about = Provenance(f"{config.utility_name}, its own layer", config.licence or NOT_STATED, snapshot)
+    return published_substations(points, about)

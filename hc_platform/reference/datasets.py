@@ -7,7 +7,7 @@ Shipped are states, counties and ZIP centres (data/NOTICE.md). What may not ship
 setting says; without the setting the table stands empty.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -224,23 +224,16 @@ def listed_substations(settings: Settings) -> pl.DataFrame:
     return SUBSTATIONS.conform(found)
 
 
-def published_substations(points: Iterable[pl.DataFrame], about: Mapping[str, Provenance]) -> pl.DataFrame:
-    """SUBSTATIONS rows of the utilities' own substation layers, given as SECTIONS rows of grain point.
+def published_substations(points: pl.DataFrame, about: Provenance) -> pl.DataFrame:
+    """SUBSTATIONS rows of a utility's own substation layer, given as SECTIONS rows of grain point.
 
-    One row a utility and name: what a utility publishes per bank lies at one place. `about`: by utility code.
+    One row a name: what a utility publishes per bank lies at one place.
     """
-    parts = [
-        rows.filter(pl.col("substation_name").is_not_null())
-        .group_by("utility_code", "substation_name", maintain_order=True)
-        .agg(lat=pl.col("centroid_lat").mean(), lon=pl.col("centroid_lon").mean())
-        .with_columns(
-            substation_id="substation_name",
-            **_about(about.get(str(rows["utility_code"][0]), Provenance("the utility's own layer"))),
-        )
-        for rows in points
-        if rows.height
-    ]
-    return pl.concat([SUBSTATIONS.conform(p) for p in parts] or [SUBSTATIONS.empty()])
+    named = points.filter(pl.col("substation_name").is_not_null())
+    rows = named.group_by("utility_code", "substation_name", maintain_order=True).agg(
+        lat=pl.col("centroid_lat").mean(), lon=pl.col("centroid_lon").mean()
+    )
+    return SUBSTATIONS.conform(rows.with_columns(substation_id="substation_name", **_about(about)))
 
 
 def _postal() -> pl.Expr:

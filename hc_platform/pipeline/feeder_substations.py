@@ -1,0 +1,161 @@
+"""records, sections and substations -> feeder_substations of one utility and snapshot.
+
+What belongs here: what is compared with what, reviewed overrides, price nodes of the matched ones, the checks.
+What does not: names, distances and scores (`geo.substations`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.checking import Check
+from hc_platform.geo.substations import match_pricing_nodes, match_substations
+from hc_platform.geo.tables import FEEDER_SUBSTATIONS
+from hc_platform.hosting_capacity.tables import RECORDS
+from hc_platform.lake.store import Lake
+from hc_platform.pipeline.pieces import feeder_pieces
+from hc_platform.pipeline.reference import reference, substations_of
+from hc_platform.reference.reading import ReferenceDataError, opened
+from hc_platform.reference.tables import PRICING_NODES
+from hc_platform.settings import Settings
+
+SUBSTATION_CHECKS: Final = {
+    "every_feeder_stands": (True, "Each feeder has a row of rank 1, and no candidate stands twice."),
+    "substations_are_known": (False, "The reference table has substations of this utility to match with."),
+    "feeders_are_matched": (False, "At least 8 of 10 feeders that tell a substation are matched for good."),
+}
+FEEDER_NAME_PATTERN: Final = r"^(.*\D)[\s_-]+\d{3,5}[A-Z]?$"
+"""Feeders named after their substation and a number ("ALPINE 1101"), asked only where none is published beside them."""
+_ENOUGH: Final = 0.8
+_KEY: Final = ("utility_code", "feeder_id_external")
+_OVERRIDE: Final = ("utility_code", "feeder_id_external", "substation_id")
+
+
+@dataclass(frozen=True)
+class PreparedSubstations:
+    """Rows waiting for their checks. `known`: substations of the utility; `placed`: of these, with coordinates."""
+
+    rows: pl.DataFrame
+    partition: dict[str, str]
+    expected: int
+    known: int
+    placed: int
+
+    @property
+    def best(self) -> pl.DataFrame:
+        """The row of rank 1 of each feeder."""
+        return self.rows.filter(pl.col("rank") == 1)
+
+    def checks(self) -> list[Check]:
+        """All of SUBSTATION_CHECKS, in their order."""
+        best = self.best
+        repeats = self.rows.height - self.rows.select("feeder_id_external", "rank").n_unique()
+        named = best.filter(pl.col("name_used").is_not_null())
+        hits = named.filter(pl.col("status") == "matched").height
+        rate = hits / named.height if named.height and self.known else 1.0
+        told = dict(best["status"].value_counts().iter_rows())
+        none = "none are known: HC_SUBSTATIONS names a file of them, or a layer of the config publishes them"
+        return [
+            Check(
+                "every_feeder_stands",
+                best.height == self.expected and not repeats,
+                True,
+                f"{best.height} of {self.expected} feeders, {repeats} rows repeat a rank",
+            ),
+            Check(
+                "substations_are_known",
+                self.known > 0,
+                False,
+                f"{self.known}, of which {self.placed} have coordinates" if self.known else none,
+            ),
+            Check(
+                "feeders_are_matched",
+                rate >= _ENOUGH,
+                False,
+                f"{hits} of {named.height} feeders that tell a substation ({rate:.1%}); all: {told}",
+                {"rate": rate},
+            ),
+        ]
+
+    def commit(self, lake: Lake, run_id: str | None = None) -> None:
+        """Replace the partition."""
+        lake.replace(FEEDER_SUBSTATIONS, self.partition, self.rows, run_id=run_id)
+
+
+def prepare_substations(
+    config: UtilityConfig, snapshot: str, lake: Lake, settings: Settings
+) -> PreparedSubstations:
+    """Match every feeder of one utility and snapshot. Raises ReferenceDataError for overrides that cannot be."""
+    code = config.utility_code
+    partition = {"utility_code": code, "snapshot": snapshot}
+    records = (
+        lake.scan(RECORDS, **partition)
+        .group_by(_KEY)
+        .agg(pl.col("feeder_name", "substation_name").drop_nulls().min())
+        .sort(_KEY)
+        .collect()
+    )
+    stations = substations_of(config, lake, snapshot, settings)
+    placed = stations.filter(pl.col("lat").is_not_null()).height
+    feeders = _with_lines(records, lake, partition) if placed else records
+    known = stations.select(
+        "substation_id", pl.lit(code).alias("utility_code"), "substation_name", "lon", "lat"
+    )
+    try:
+        found = match_substations(
+            feeders,
+            known,
+            overrides(settings.substation_overrides, code),
+            feeder_name_pattern=FEEDER_NAME_PATTERN,
+        )
+    except ValueError as error:  # an override that no longer fits
+        raise ReferenceDataError(f"HC_SUBSTATION_OVERRIDES: {error}") from error
+    rows = (
+        found.join(records.rename({"substation_name": "published_substation"}), on=_KEY, how="left")
+        .join(_nodes(known, reference(lake, PRICING_NODES, settings)), on="substation_id", how="left")
+        .with_columns(snapshot=pl.lit(snapshot))
+    )
+    return PreparedSubstations(
+        FEEDER_SUBSTATIONS.conform(rows), partition, records.height, stations.height, placed
+    )
+
+
+def overrides(path: Path | None, code: str) -> pl.DataFrame | None:
+    """The reviewed matches of a utility: utility_code, feeder_id_external, substation_id (empty: none is right).
+
+    Raises ReferenceDataError for a file that is not there or lacks a column.
+    """
+    if path is None:
+        return None
+    with opened("HC_SUBSTATION_OVERRIDES", str(path)) as file:
+        rows = file.frame(*_OVERRIDE).select(_OVERRIDE)
+    return rows.filter(pl.col("utility_code") == code)
+
+
+def _with_lines(records: pl.DataFrame, lake: Lake, partition: dict[str, str]) -> pl.DataFrame:
+    """A row for each published piece of a feeder; one without a geometry for a feeder that has none."""
+    pieces = [piece.drop("length_km") for piece in feeder_pieces(lake, **partition)]
+    if not pieces:
+        return records.with_columns(geometry=pl.lit(None, pl.Binary))
+    return records.join(pl.concat(pieces), on="feeder_id_external", how="left")
+
+
+def _nodes(known: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
+    """The price node of each substation that has one at hand."""
+    if nodes.is_empty() or known.is_empty():
+        return pl.DataFrame(schema={"substation_id": pl.String})
+    found = match_pricing_nodes(known, nodes.select("node_id", "node_name", "lon", "lat"))
+    return (
+        found.filter(pl.col("rank") == 1)
+        .join(nodes.select("node_id", "stands_in"), on="node_id")
+        .select(
+            "substation_id",
+            pricing_node_id="node_id",
+            pricing_node_m="distance_m",
+            pricing_node_status="status",
+            pricing_node_stands_in="stands_in",
+        )
+    )
