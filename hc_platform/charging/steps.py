@@ -248,7 +248,7 @@ def moer_classes(moer: Moer, policies: Mapping[str, Policy], as_of: datetime) ->
         )
         rows = moer.usable.select("region", pl.when(young).then(moer_class(pl.col("percentile"), on, off)))
         for region, kind in rows.iter_rows():
-            classes[f"{region} {on:g}/{off:g}/{ttl}"] = kind or "none"
+            classes[f"{region} {on:g}/{off:g}/{ttl}/{skew}"] = kind or "none"
     return classes
 
 

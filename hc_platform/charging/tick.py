@@ -60,9 +60,7 @@ def decide_at(site: Site, as_of: datetime) -> tuple[Decided, Moer]:
     fleet = site.registry.fleet() if mode == "live" else fleet_at(site, as_of)
     schedules = load_schedules(site, as_of, keep=False)
     regions = regions_in_use(fleet, schedules.policies)
-    moer = (
-        read_moer(site, regions, now, keep=False) if mode == "live" else readings_at(site, regions, as_of)
-    )
+    moer = read_moer(site, regions, now, keep=False) if mode == "live" else readings_at(site, regions, as_of)
     return decide_fleet(fleet, schedules, moer, as_of, mode, version), moer
 
 
@@ -77,11 +75,8 @@ def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
     news = take_news(site.registry, site.events, now=started)
     version, files = site.registry.version(), files_mark(site)
     fleet = site.registry.fleet()
-    record_devices(site)
     schedules = load_schedules(site, as_of)
-    record_schedules(site, schedules, started)
     moer = read_moer(site, regions_in_use(fleet, schedules.policies), started)
-    record_readings(site, moer, run_id)
     decided = decide_fleet(fleet, schedules, moer, as_of, "live", version)
     lost = enqueue(site, decided)
     send_heartbeats(site, decided, schedules, started)
@@ -94,6 +89,10 @@ def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
         key=site.payload_key,
         sleep=site.sleep,
     )
+    # last of all: a lake out of reach must hold back no command
+    record_devices(site)
+    record_schedules(site, schedules, started)
+    record_readings(site, moer, run_id)
     record_run(site, decided, RunRow(run_id, cause, started, len(lost), delivered.counts), lost)
     record_commands(site, run_id)
     remember_run(site, decided, schedules, moer, version, files)

@@ -122,9 +122,10 @@ def files_mark(site: Site) -> str:
 
 
 def _known(site: Site) -> Known:
+    """What the last run left; nothing, if that was a run of another release that left it otherwise."""
     text = site.registry.recall(_STATE)
     state: dict[str, Any] = json.loads(text) if text else {}
-    return Known(**state)
+    return Known(**state) if state.keys() == Known().__dict__.keys() else Known()
 
 
 def _moved(site: Site, known: Known, now: datetime) -> tuple[list[str], dict[str, str]]:

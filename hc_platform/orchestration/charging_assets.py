@@ -61,7 +61,6 @@ CHECKED = {
     "devices_agree": "charge_commands",
 }
 """Check -> the asset that it is of."""
-_RECORDED = ("charge_decisions", "charge_commands", "charge_runs")
 _SHOWN = 50
 _COMMAND_SHOWN = ("device_id", "ver", "desired", "status", "attempts", "error")
 _DAY = timedelta(hours=24)
@@ -109,17 +108,8 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         fleet = here.registry.fleet() if mode == "live" else fleet_at(here, as_of)
         loaded = Loaded(as_of, mode, now, fleet, version, files)
         _say(context, news)
-        written = record_devices(here)
-        return dg.Output(
-            loaded,
-            metadata={
-                "dagster/row_count": loaded.fleet.height,
-                "written": "unchanged" if written is None else written,
-                "news of devices": dict(news.counts),
-                "as of": as_of.isoformat(),
-                "mode": mode,
-            },
-        )
+        told: dict[str, Any] = {"as of": as_of.isoformat(), "mode": mode, "news of devices": dict(news.counts)}
+        return dg.Output(loaded, metadata={**told, "devices": loaded.fleet.height})
 
     @dg.op(name="load_schedules")
     def schedules_op(context: dg.OpExecutionContext, loaded: Loaded) -> dg.Output[Schedules]:
@@ -127,10 +117,8 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         schedules = load_schedules(here, loaded.as_of)
         if schedules.problem:
             context.log.error(f"the last good schedules stay in force: {schedules.problem}")
-        written = record_schedules(here, schedules, loaded.started_at)
         names = sorted(schedules.tariffs) if schedules.tariffs else sorted(schedules.utilities)
-        metadata = {"tariffs": ", ".join(names), "written": "unchanged" if written is None else written}
-        return dg.Output(schedules, metadata=metadata)
+        return dg.Output(schedules, metadata={"tariffs": ", ".join(names)})
 
     @dg.op(name="read_moer")
     def moer_op(context: dg.OpExecutionContext, loaded: Loaded, schedules: Schedules) -> dg.Output[Moer]:
@@ -138,15 +126,11 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         regions = regions_in_use(loaded.fleet, schedules.policies)
         if loaded.mode == "live":
             moer = read_moer(here, regions, loaded.started_at)
-            record_readings(here, moer, context.run.run_id)
         else:
             moer = readings_at(here, regions, loaded.as_of)
         for alert in moer.alerts:
             context.log.warning(alert)
-        shown = pl.DataFrame() if moer.usable is None else moer.usable.drop("disabled")
-        return dg.Output(
-            moer, metadata={"readings": markdown(shown), "alerts": "; ".join(moer.alerts) or "none"}
-        )
+        return dg.Output(moer, metadata={"alerts": "; ".join(moer.alerts) or "none"})
 
     @dg.op(name="decide")
     def decide_op(loaded: Loaded, schedules: Schedules, moer: Moer) -> dg.Output[Decided]:
@@ -186,10 +170,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
 
     checked = {f"{asset}_{name}": name for name, asset in CHECKED.items()}
 
-    @dg.op(
-        name="record",
-        out={name: dg.Out() for name in (*_RECORDED, *checked)},
-    )
+    @dg.op(name="record", out={name: dg.Out() for name in (*(t.name for t in TABLES), *checked)})
     def record_op(
         context: dg.OpExecutionContext,
         loaded: Loaded,
@@ -198,41 +179,12 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         enqueued: Enqueued,
         delivered: Delivered,
     ) -> Iterator[Any]:
+        # last of all: a lake out of reach must hold back no command
         here, decided = site(), enqueued.decided
-        run = RunRow(
-            context.run.run_id,
-            context.run.tags.get("cause", "by hand"),
-            loaded.started_at,
-            len(enqueued.lost),
-            delivered.counts,
-        )
-        rows, summary = record_run(here, decided, run, enqueued.lost)
-        shown = rows.select(
-            "device_id", "desired", "window_start", "window_end", "tier", "reasons", "commanded"
-        )
-        yield dg.Output(
-            None,
-            "charge_decisions",
-            metadata={
-                "dagster/row_count": rows.height,
-                "decisions": markdown(shown.with_columns(pl.col("reasons").list.join(", ")), _SHOWN),
-                "devices by reason": bar(reason_counts(decided.frame)),
-            },
-        )
-        commands = record_commands(here, context.run.run_id)
-        yield dg.Output(
-            None,
-            "charge_commands",
-            metadata={
-                "dagster/row_count": commands.height,
-                "outcomes": bar(dict(delivered.counts)),
-                "commands": markdown(
-                    commands.select("device_id", "ver", "desired", "status", "attempts", "error"), _SHOWN
-                ),
-            },
-        )
-        told = {k: str(v) if isinstance(v, datetime) else v for k, v in summary.items()}
-        yield dg.Output(None, "charge_runs", metadata=told)
+        cause = context.run.tags.get("cause", "by hand")
+        run = RunRow(context.run.run_id, cause, loaded.started_at, len(enqueued.lost), delivered.counts)
+        yield from _inputs(here, loaded, schedules, moer, run.run_id)
+        yield from _results(here, enqueued, delivered, run)
         if decided.mode == "live":
             remember_run(here, decided, schedules, moer, loaded.registry_version, loaded.files)
         recent = here.lake.scan(CHARGE_COMMANDS).filter(pl.col("updated_at") > loaded.started_at - _DAY)
@@ -262,14 +214,60 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         enqueued = enqueue_op(decided, schedules)
         delivered = deliver_op(enqueued)
         recorded = record_op(loaded, schedules, moer, enqueued, delivered)
-        return {
-            "devices": loaded,
-            "tou_schedules": schedules,
-            "moer_readings": moer,
-            **{name: getattr(recorded, name) for name in (*_RECORDED, *checked)},
-        }
+        return {name: getattr(recorded, name) for name in (*(t.name for t in TABLES), *checked)}
 
     return charge_control
+
+
+def _inputs(
+    here: Site, loaded: Loaded, schedules: Schedules, moer: Moer, run_id: str
+) -> Iterator[dg.Output[None]]:
+    """Record what was decided with; nothing of it is written for an instant of the past."""
+    live = loaded.mode == "live"
+    devices = record_devices(here) if live else None
+    yield dg.Output(
+        None, "devices", metadata={"written": _written(devices), "controlled": loaded.fleet.height}
+    )
+    stretches = record_schedules(here, schedules, loaded.started_at) if live else None
+    yield dg.Output(None, "tou_schedules", metadata={"written": _written(stretches), "hash": schedules.hash})
+    readings = record_readings(here, moer, run_id) if live else 0
+    shown = pl.DataFrame() if moer.usable is None else moer.usable.drop("disabled")
+    yield dg.Output(
+        None, "moer_readings", metadata={"dagster/row_count": readings, "readings": markdown(shown, _SHOWN)}
+    )
+
+
+def _results(here: Site, enqueued: Enqueued, delivered: Delivered, run: RunRow) -> Iterator[dg.Output[None]]:
+    """Record what came of it, and show it."""
+    decided = enqueued.decided
+    rows, summary = record_run(here, decided, run, enqueued.lost)
+    shown = rows.select("device_id", "desired", "window_start", "window_end", "tier", "reasons", "commanded")
+    yield dg.Output(
+        None,
+        "charge_decisions",
+        metadata={
+            "dagster/row_count": rows.height,
+            "decisions": markdown(shown.with_columns(pl.col("reasons").list.join(", ")), _SHOWN),
+            "devices by reason": bar(reason_counts(decided.frame)),
+        },
+    )
+    commands = record_commands(here, run.run_id)
+    shown = commands.select("device_id", "ver", "desired", "status", "attempts", "error")
+    yield dg.Output(
+        None,
+        "charge_commands",
+        metadata={
+            "dagster/row_count": commands.height,
+            "outcomes": bar(dict(delivered.counts)),
+            "commands": markdown(shown, _SHOWN),
+        },
+    )
+    told = {k: str(v) if isinstance(v, datetime) else v for k, v in summary.items()}
+    yield dg.Output(None, "charge_runs", metadata=told)
+
+
+def _written(rows: int | None) -> str:
+    return "unchanged" if rows is None else f"{rows} rows"
 
 
 def _asset_out(table: Table) -> dg.AssetOut:
