@@ -22,6 +22,7 @@ from hc_platform.charging.registry.base import ConflictError
 from hc_platform.charging.site import Site
 from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
 from hc_platform.commands.registering import checked, read_csv, refuse_shared_address
+from hc_platform.commands.near import lines_told
 from hc_platform.commands.shared import DataDir, in_words, instant, known, opened, settings_of
 from hc_platform.ingesting import MistakeError
 from hc_platform.settings import Settings
@@ -65,7 +66,7 @@ def add(
         tariffs = load_tariffs(settings.tariffs)
         place = _place(site, settings, tariffs, lat, lon, zip_code, ask_region=region is None)
         if utility is None or plan is None:
-            _show_place(place)
+            _show_place(place, settings)
             raise MistakeError("say which with --utility and --plan; `hc tariffs list` shows all plans")
         now = site.now()
         found = region or place.watttime_region
@@ -227,7 +228,7 @@ def place(
     if zip_code is None and (lat is None or lon is None):
         raise MistakeError("give --zip, --lat and --lon, or --address")
     with opened(settings) as site:
-        _show_place(_place(site, settings, load_tariffs(settings.tariffs), lat, lon, zip_code))
+        _show_place(_place(site, settings, load_tariffs(settings.tariffs), lat, lon, zip_code), settings)
 
 
 def _command_row(c: Command) -> tuple[Any, ...]:
@@ -300,7 +301,7 @@ def _place(
         raise MistakeError(str(error)) from error
 
 
-def _show_place(place: Commissioning) -> None:
+def _show_place(place: Commissioning, settings: Settings) -> None:
     rows = [
         (c.utility_id, c.name, c.eia_id, ", ".join(a.code for a in c.authorities), "; ".join(c.sources))
         for c in place.candidates
@@ -310,6 +311,8 @@ def _show_place(place: Commissioning) -> None:
         ("tariffs here", "utility", "EIA id", "balancing authority", "says"),
         rows,
     )
+    if place.lat is not None and place.lon is not None:
+        say(lines_told(settings, place.lat, place.lon))
     say(f"WattTime region: {place.watttime_region or 'not known'}")
     for note in place.notes:
         say(f"note: {note}")

@@ -3,14 +3,17 @@
 What belongs here: options and the table printed. What does not: the search (`pipeline.near`).
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from hc_platform.commands.shared import DataDir, settings_of
 from hc_platform.ingesting import MistakeError
 from hc_platform.lake.store import open_lake
+from hc_platform.settings import Settings
 from hc_platform.terminal import print_table, say
+
+_SHOWN: Final = 3
 
 
 def near(
@@ -46,6 +49,18 @@ def near(
     if found.height > limit:
         say(f"{found.height - limit} more; --limit shows them")
     say("published capacity is an estimate, not an interconnection study; - is not published")
+
+
+def lines_told(settings: Settings, lat: float, lon: float) -> str:
+    """Whose published lines are near enough to say whose grid a place is on, in one line."""
+    from hc_platform.pipeline.near import SERVED_M, utility_near
+
+    found = utility_near(open_lake(settings.root), lat, lon)
+    utilities = list(dict.fromkeys(code for code, _, _ in found))
+    shown = "; ".join(f"{code} {feeder} at {metres:,.0f} m" for code, feeder, metres in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    sure = " (of several utilities: the nearest need not be the one)" if len(utilities) > 1 else ""
+    return f"published lines within {SERVED_M:.0f} m: {shown or 'none'}{more}{sure}"
 
 
 def _mw(value: float | None) -> str:
