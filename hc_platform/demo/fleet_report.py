@@ -20,7 +20,8 @@ from hc_platform.charging.models import Command, Reason
 from hc_platform.charging.schedules import load_schedules
 from hc_platform.charging.tables import CHARGE_COMMANDS, CHARGE_DECISIONS
 from hc_platform.charging.tick import Ticked
-from hc_platform.demo.fleet import END, PLANS, START, Day, live, stage
+from hc_platform.demo.fleet import Day, live, stage
+from hc_platform.demo.fleet_trouble import END, PLANS, START
 
 _PEAK: Final = 3
 _TARIFF: Final = Reason.TOU_PEAK | Reason.TOU_JITTER | Reason.TOU_AHEAD | Reason.FLAT_PLAN | Reason.NO_PLAN

@@ -1,5 +1,6 @@
 """The fleet's evening, smaller: what was made to go wrong went wrong, and was dealt with."""
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from hc_platform.charging.models import Reason
 from hc_platform.charging.registry.sqlite import SqliteRegistry
 from hc_platform.charging.tables import CHARGE_COMMANDS, CHARGE_DECISIONS, CHARGE_RUNS
-from hc_platform.demo.fleet import END, Trouble
+from hc_platform.demo.chargers import Fleet
 from hc_platform.demo.fleet_report import COLUMNS, UNEXPLAINED, Told, live_fleet, show
+from hc_platform.demo.fleet_trouble import END, Clock, Trouble
 from hc_platform.lake.store import open_lake
 
 NOON = END.replace(day=2, hour=18)
@@ -146,11 +148,6 @@ def test_it_is_shown_in_fifty_lines(told: Told) -> None:
 
 
 def test_trouble_befalls_the_same_devices_whatever_the_order() -> None:
-    import random
-
-    from hc_platform.demo.chargers import Fleet
-    from hc_platform.demo.fleet import Clock
-
     ids = [f"d-{n}" for n in range(60)]
     one, other = (Trouble(Clock(NOON), Fleet([]), random.Random(1), ids) for _ in range(2))
     pairs = [(name, n) for name in ids for n in range(4)]
