@@ -21,8 +21,8 @@ from hc_platform.charging.policies import load_policies
 from hc_platform.charging.registry.base import ConflictError
 from hc_platform.charging.site import Site
 from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
-from hc_platform.commands.registering import checked, read_csv, refuse_shared_address
 from hc_platform.commands.near import lines_told
+from hc_platform.commands.registering import checked, read_csv, refuse_shared_address
 from hc_platform.commands.shared import DataDir, in_words, instant, known, opened, settings_of
 from hc_platform.ingesting import MistakeError
 from hc_platform.settings import Settings

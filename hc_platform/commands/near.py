@@ -53,9 +53,19 @@ def near(
 
 def lines_told(settings: Settings, lat: float, lon: float) -> str:
     """Whose published lines are near enough to say whose grid a place is on, in one line."""
+    import polars as pl
+    from deltalake.exceptions import DeltaError
+
     from hc_platform.pipeline.near import SERVED_M, utility_near
 
-    found = utility_near(open_lake(settings.root), lat, lon)
+    try:
+        found = utility_near(open_lake(settings.root), lat, lon)
+    except (
+        OSError,
+        DeltaError,
+        pl.exceptions.PolarsError,
+    ) as error:  # a charger is registered without the lake too
+        return f"published lines not looked up: {str(error).partition(chr(10))[0]}"
     utilities = list(dict.fromkeys(code for code, _, _ in found))
     shown = "; ".join(f"{code} {feeder} at {metres:,.0f} m" for code, feeder, metres in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
