@@ -132,7 +132,9 @@ class _Series:
         for times, points in self._regions.values():
             value = points["percentile"].fill_null(np.nan).to_numpy()
             since_last = np.diff(times, prepend=times[:1] - 10**12)
-            for on, off, ttl_s in {(p.moer_on, p.moer_off, p.moer_ttl_s) for p in policies.values() if p.use_moer}:
+            for on, off, ttl_s in {
+                (p.moer_on, p.moer_off, p.moer_ttl_s) for p in policies.values() if p.use_moer
+            }:
                 kind = np.where(np.isnan(value), 3, np.where(value > on, 2, np.where(value <= off, 0, 1)))
                 gap = since_last > ttl_s * 1_000_000
                 found.append(times[(np.diff(kind, prepend=-1) != 0) | gap])
