@@ -32,6 +32,7 @@ from hc_platform.settings import Settings
 from hc_platform.sources import PartialPullError
 from hc_platform.sources.arcgis_source import ArcGISSource
 
+LAYERS = ("raw_features", "sections", "feeders")
 NOW = snapshot_at(datetime.now(UTC), "monthly")
 
 
@@ -156,7 +157,7 @@ def test_the_schedule_asks_for_one_run_for_each_utility(
         for r in data.run_requests
     }
     assert asked == {
-        code: ("2026-11", [f"raw_features/{code}", f"sections/{code}", f"feeders/{code}"])
+        code: ("2026-11", [f"{layer}/{code}" for layer in (*LAYERS, "feeder_locations", "feeder_substations")])
         for code in ("pepco", "pge")
     }
 
