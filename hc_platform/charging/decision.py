@@ -256,7 +256,7 @@ def _outcome(t: pl.Expr) -> dict[str, pl.Expr]:
     pause = pl.col("pause")
     start, end = pl.when(pause).then("start"), pl.when(pause).then("end")
     now_paused = pause & (pl.col("start") <= t)
-    first = pl.col("ver").fill_null(0) == 0
+    first = pl.col("desired").is_null()  # never told, or under an address that was not
     other_window = (pl.col("end") != pl.col("window_end")).fill_null(True) | (
         (pl.col("start") > t) & (pl.col("start") != pl.col("window_start"))
     ).fill_null(True)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from hc_platform.charging.changing import change_device
 from hc_platform.charging.commissioning.candidates import Sources, commission
 from hc_platform.charging.commissioning.geocoder import GeocoderError, locate
 from hc_platform.charging.commissioning.model import Commissioning
@@ -139,6 +140,45 @@ def show(device_id: DeviceId, data_dir: DataDir = None) -> None:
 def deactivate(device_id: DeviceId, data_dir: DataDir = None) -> None:
     """Control it no more. If a pause stands at it, the next run takes that back, once."""
     _set_status(device_id, "inactive", data_dir)
+
+
+@app.command()
+def change(
+    device_id: DeviceId,
+    utility: Annotated[str | None, typer.Option(help="Its electric utility.")] = None,
+    plan: Annotated[str | None, typer.Option(help="Its tariff.")] = None,
+    confirmed_by: Annotated[str | None, typer.Option(help="Who says so.")] = None,
+    wireless_id: Annotated[
+        str | None, typer.Option(help="Another radio: it is told anew what to do.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="window or legacy.")] = None,
+    region: Annotated[str | None, typer.Option(help="WattTime region.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Name of a policy.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change what is registered of a charger; what is not given stays."""
+    given = {
+        "utility_id": utility,
+        "rate_plan": plan,
+        "plan_confirmed_by": confirmed_by,
+        "wireless_device_id": wireless_id,
+        "protocol": protocol,
+        "watttime_region": region,
+        "policy_id": policy,
+    }
+    updates = {name: value for name, value in given.items() if value is not None}
+    settings = settings_of(data_dir)
+    with opened(settings) as site:
+        device = known(site, device_id)
+        fields = device.model_dump(exclude={"registry_version", "created_at", "updated_at", "flag"}) | updates
+        wanted = checked(load_tariffs(settings.tariffs), load_policies(settings.policies), **fields)
+        others = (d for d in _registered(site) if d.device_id != device_id)
+        refuse_shared_address(others, [wanted])
+        try:
+            change_device(site.registry, device, updates, now=site.now())
+        except ConflictError as error:
+            raise MistakeError(str(error)) from error
+    say(f"{device_id}: {', '.join(f'{n} {v}' for n, v in updates.items()) or 'nothing changes'}")
 
 
 @app.command()

@@ -295,7 +295,7 @@ def decide_one(  # noqa: C901 - the rules in the order of the document, in one p
         start = end = None
 
     # what is told
-    first = not device["ver"]
+    first = device["desired"] is None
     if pause:
         other = end != device["window_end"] or (start > t and start != device["window_start"])
         begins = start <= t and not before.paused
