@@ -18,20 +18,24 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import shapely
-from pyproj import Geod
 
-from hc_platform.geo.geometry import ECCENTRICITY2, SEMI_MAJOR_M, Floats, Ints, steps_m
+from hc_platform.geo.ellipsoid import arc_m, chord_limit_m, ecef, reach_degrees
+from hc_platform.geo.geometry import Floats, Ints
 from hc_platform.geo.shapes import degrees, normal_lon, runs, take_apart
 
 _CHUNK: Final = 32  # segments under one box
 _STEP_M: Final = 1000.0  # a longer segment is cut: a chord of 1 km lies 2 cm under the ellipsoid
-_SLACK_M: Final = 0.5  # more than the chord can err before the distance is taken anew
-_FAR_M: Final = 300_000.0  # beyond, the length of an arc over a chord depends on its direction
-_PAIRS: Final = 500_000  # vertices measured at once: some 50 MB
+_DEGREE_M: Final = 111_700.0  # the longest degree there is
+_PAIRS: Final = 200_000  # pairs of query and chunk, and vertices, at hand at once: some 50 MB
+_VERTICES: Final = 400_000
 
 Degrees = pl.Series | npt.ArrayLike
 
-_GEOD: Final = Geod(ellps="WGS84")
+
+# query, row, distance, longitude and latitude of the nearest point
+Found = tuple[Ints, Ints, Floats, Floats, Floats]
+_NO_INTS: Final = np.empty(0, dtype=np.int64)
+_NOTHING: Final[Found] = (_NO_INTS, _NO_INTS, np.empty(0), np.empty(0), np.empty(0))
 
 
 class LineIndex:
@@ -57,7 +61,10 @@ class LineIndex:
         low, high = self._boxes()
         self._west = float(low[:, 0].min(initial=180.0))
         self._east = float(high[:, 0].max(initial=-180.0))
+        self._middles = (low + high) / 2
         self._tree = shapely.STRtree(shapely.linestrings(np.stack([low, high], axis=1)))
+        # points alone are measured without the detour over segments
+        self._points = ecef(coords[:, 0], coords[:, 1]) if (self._counts == 1).all() else None
         self._areas, self._area_rows = parts.areas, parts.area_rows
         shapely.prepare(self._areas)
         self._area_tree = shapely.STRtree(self._areas)
@@ -83,24 +90,26 @@ class LineIndex:
         Columns as `within`, one row a query that has any, and runner_up_id, runner_up_m (NULL: none within
         `max_m`).
         """
-        x, y, _ = self._queries(lon, lat, max_m)
+        x, y, limit = self._queries(lon, lat, max_m)
+        radius = np.minimum(self._likely_m(x, y), limit)
         pending = np.flatnonzero(~np.isnan(x))
-        radius = min(max_m, self._first_radius())
-        found = []
-        while len(pending):
-            query, *rest = self._within(x[pending], y[pending], np.full(len(pending), radius))
-            enough = np.bincount(query, minlength=len(pending)) >= (2 if radius < max_m else 0)
-            done = enough[query]
-            found.append((pending[query[done]], *(column[done] for column in rest)))
-            pending, radius = pending[~enough], min(max_m, radius * 4)
-        every = (
-            self._frame(*map(np.concatenate, zip(*found, strict=True))) if found else self._frame(*_NOTHING)
-        )
-        place = pl.int_range(pl.len()).over("query")
-        second = every.filter(place == 1).select("query", runner_up_id="id", runner_up_m="distance_m")
-        return (
-            every.filter(place == 0).sort("query").join(second, on="query", how="left", maintain_order="left")
-        )
+        firsts: list[Found] = []
+        seconds: list[Found] = []
+        while len(pending):  # a circle that holds two ids holds the answer
+            found = self._within(x[pending], y[pending], radius[pending])
+            first = np.flatnonzero(np.diff(found[0], prepend=-1))
+            count = np.diff(first, append=len(found[0]))
+            enough = radius[pending] >= max_m
+            enough[found[0][first[count > 1]]] = True
+            done = enough[found[0][first]]
+            for at, rows in ((first[done], firsts), (first[done & (count > 1)] + 1, seconds)):
+                query, row, distance, near_lon, near_lat = (column[at] for column in found)
+                rows.append((pending[query], row, distance, near_lon, near_lat))
+            pending = pending[~enough]
+            radius[pending] = np.minimum(radius[pending] * 3, max_m)
+        best, second = self._frame(*_joined(firsts)), self._frame(*_joined(seconds))
+        second = second.select("query", runner_up_id="id", runner_up_m="distance_m")
+        return best.sort("query").join(second, on="query", how="left", maintain_order="left")
 
     def _boxes(self) -> tuple[Floats, Floats]:
         """Lower left and upper right of each chunk, after turning it so that it begins in [-180, 180)."""
@@ -114,9 +123,18 @@ class LineIndex:
         high[:, 0] += turn
         return low, high
 
-    def _first_radius(self) -> float:
-        """A radius in which a point near lines finds about two of them."""
-        return 100.0
+    def _likely_m(self, x: Floats, y: Floats) -> Floats:
+        """A radius in which some four chunks are to be expected: from how many stand in the same cell of a grid."""
+        likely = np.full(len(x), np.inf)
+        for side in (10.0, 1.0, 0.25):
+            columns, rows = int(360 / side) + 1, int(180 / side) + 1
+            cells = ((self._middles + np.array([180.0, 90.0])) // side).astype(np.int64)
+            counts = np.bincount(cells[:, 1] * columns + cells[:, 0] % columns, minlength=columns * rows)
+            at = np.nan_to_num((y + 90.0) // side * columns + (x + 180.0) // side).astype(np.int64)
+            area = (side * 111_320.0) ** 2 * np.cos(np.radians(y))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                likely = np.where(counts[at] > 3, np.sqrt(4.0 * area / (np.pi * counts[at])), likely)
+        return likely
 
     def _queries(self, lon: Degrees, lat: Degrees, radius_m: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
         x, y = degrees(lon), degrees(lat)
@@ -136,26 +154,25 @@ class LineIndex:
             }
         )
 
-    def _within(self, x: Floats, y: Floats, radius: Floats) -> tuple[Ints, Ints, Floats, Floats, Floats]:
-        found = [
-            self._one_per_id(*(np.concatenate(column) for column in zip(*measured, strict=True)))
-            for query, chunk, inside, area in self._candidates(x, y, radius)
-            if (
-                measured := [
-                    *self._measured(query, chunk, x, y, radius),
-                    (inside, self._area_rows[area], np.zeros(len(inside)), x[inside], y[inside]),
-                ]
-            )
-        ]
-        if not found:
-            return _NOTHING
-        query, row, distance, lon, lat = map(np.concatenate, zip(*found, strict=True))
-        return query, row, distance, lon, lat
+    def _within(self, x: Floats, y: Floats, radius: Floats) -> Found:
+        here = ecef(x, y)
+        found = []
+        for query, chunk, inside, area in self._candidates(x, y, radius):
+            some = [(inside, self._area_rows[area], np.zeros(len(inside)), x[inside], y[inside])]
+            blocks = np.cumsum(self._counts[chunk]) // _VERTICES
+            for block in np.split(np.arange(len(query)), np.flatnonzero(np.diff(blocks)) + 1):
+                pair, lon, lat = self._nearest_points(here, query[block], chunk[block], radius)
+                q, row = query[block][pair], self._rows[chunk[block][pair]]
+                distance = arc_m(x[q], y[q], lon, lat)
+                near = distance <= radius[q]
+                some.append((q[near], row[near], distance[near], lon[near], lat[near]))
+            found.append(self._one_per_id(*_joined(some)))
+        return _joined(found)
 
     def _candidates(self, x: Floats, y: Floats, radius: Floats) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
         """(query, chunk) whose boxes meet, and (query, polygon) where it lies inside, for some queries at a time."""
-        d_lat, d_lon = _reach(y, radius)
-        first, size = 0, 256
+        d_lat, d_lon = reach_degrees(y, radius)
+        first, size = 0, 4096
         while first < len(x):
             span = slice(first, first + size)
             west, east = x[span] - d_lon[span], x[span] + d_lon[span]
@@ -172,118 +189,67 @@ class LineIndex:
                     query.append(meets[at] + first)
                     chunk.append(hit)
             q, c = (np.concatenate(p) if p else np.empty(0, np.int64) for p in (query, chunk))
-            inside, area = self._area_tree.query(shapely.points(x[span], y[span]), predicate="intersects")
+            inside, area = _NO_INTS, _NO_INTS
+            if len(self._areas):
+                inside, area = self._area_tree.query(shapely.points(x[span], y[span]), predicate="intersects")
             yield q, c, inside + first, area
             first += size
             size = int(np.clip(size * _PAIRS / max(len(q), 1), 1, size * 2))
 
-    def _measured(
-        self, query: Ints, chunk: Ints, x: Floats, y: Floats, radius: Floats
-    ) -> Iterator[tuple[Ints, Ints, Floats, Floats, Floats]]:
-        """Query, row, distance and nearest point of the pairs within the radius."""
-        blocks = np.cumsum(self._counts[chunk]) // _PAIRS
-        edges = np.flatnonzero(np.diff(blocks)) + 1
-        for q, c in zip(np.split(query, edges), np.split(chunk, edges), strict=True):
-            if not len(q):
-                continue
-            lon, lat = self._nearest_points(q, c, x, y, radius[q])
-            far = arc_m(x[q], y[q], lon, lat)
-            keep = far <= radius[q]  # NaN where nothing was near
-            yield q[keep], self._rows[c[keep]], far[keep], lon[keep], lat[keep]
-
     def _nearest_points(
-        self, q: Ints, c: Ints, x: Floats, y: Floats, radius: Floats
-    ) -> tuple[Floats, Floats]:
-        """Where each chunk is nearest to its query; NaN where that is clearly farther than the radius."""
-        counts = self._counts[c]
-        at = runs(self._starts[c], counts)
+        self, here: Floats, query: Ints, chunk: Ints, radius: Floats
+    ) -> tuple[Ints, Floats, Floats]:
+        """The pairs of query and chunk that are surely or perhaps within the radius, and where each chunk is nearest."""
+        if not len(query):
+            return _NO_INTS, np.empty(0), np.empty(0)
+        limit = chord_limit_m(radius[query]) ** 2
+        if self._points is not None:
+            v = self._points[chunk] - here[query]
+            pair = np.flatnonzero(np.einsum("ij,ij->i", v, v) <= limit)
+            foot = self._coords[self._starts[chunk[pair]]]
+            return pair, normal_lon(foot[:, 0]), foot[:, 1]
+        counts = self._counts[chunk]
         first = np.cumsum(counts) - counts
-        here = np.column_stack(_ecef(x[q], y[q]))
-        points = self._coords[at]
-        v = np.column_stack(_ecef(points[:, 0], points[:, 1])) - np.repeat(here, counts, axis=0)
+        points = self._coords[runs(self._starts[chunk], counts)]
+        v = ecef(points[:, 0], points[:, 1]) - here[np.repeat(query, counts)]
         d = np.diff(v, axis=0, append=v[-1:])
         d[first + counts - 1] = 0.0  # the last vertex leads nowhere
         squared = np.einsum("ij,ij->i", d, d)
-        t = np.einsum("ij,ij->i", v, d)
-        t = np.clip(np.divide(-t, squared, out=np.zeros_like(t), where=squared > 0), 0.0, 1.0)
+        along = -np.einsum("ij,ij->i", v, d)
+        t = np.clip(np.divide(along, squared, out=np.zeros_like(along), where=squared > 0), 0.0, 1.0)
         v += t[:, None] * d
         away = np.einsum("ij,ij->i", v, v)
         least = np.minimum.reduceat(away, first)
-        limit = (
-            2 * SEMI_MAJOR_M * np.sin(np.minimum(radius / (2 * SEMI_MAJOR_M), np.pi / 2))
-            + _SLACK_M
-            + radius * (radius > _FAR_M) / 100
-        )
-        least = np.where(least <= limit**2, least, -1.0)
-        best = np.flatnonzero(away == np.repeat(least, counts))
+        near = least <= limit
+        best = np.flatnonzero(away == np.repeat(np.where(near, least, -1.0), counts))
         pair = np.searchsorted(first, best, side="right") - 1
-        lon, lat = np.full(len(c), np.nan), np.full(len(c), np.nan)
-        step = np.minimum(best + 1, len(points) - 1)
-        foot = points[best] + np.where(t[best] > 0, t[best], 0.0)[:, None] * (points[step] - points[best])
-        lon[pair], lat[pair] = normal_lon(foot[:, 0]), foot[:, 1]
-        return lon, lat
+        once = np.diff(pair, prepend=-1) > 0  # two segments may be equally near
+        best, pair = best[once], pair[once]
+        there = points[np.minimum(best + 1, len(points) - 1)]
+        foot = points[best] + t[best, None] * (there - points[best])
+        return pair, normal_lon(foot[:, 0]), foot[:, 1]
 
-    def _one_per_id(
-        self, query: Ints, row: Ints, distance: Floats, lon: Floats, lat: Floats
-    ) -> tuple[Ints, Ints, Floats, Floats, Floats]:
-        code = self._codes[row]
-        order = np.lexsort((row, distance, code, query))
-        fresh = np.ones(len(order), dtype=np.bool_)
-        q, c = query[order], code[order]
-        fresh[1:] = (q[1:] != q[:-1]) | (c[1:] != c[:-1])
-        order = order[fresh]
-        order = order[np.lexsort((row[order], distance[order], query[order]))]
+    def _one_per_id(self, *found: np.ndarray) -> Found:
+        """By query, nearest first, ties by row; of each query and id the first only."""
+        query, row, distance, lon, lat = found
+        frame = pl.DataFrame({"query": query, "distance": distance, "row": row})
+        order = frame.select(pl.arg_sort_by("query", "distance", "row")).to_series().to_numpy()
+        both = pl.Series((query * (len(self.ids) + 1) + self._codes[row])[order])
+        order = order[both.is_first_distinct().to_numpy()]
         return query[order], row[order], distance[order], lon[order], lat[order]
 
 
-_NO_INTS: Final = np.empty(0, dtype=np.int64)
-_NOTHING: Final = (_NO_INTS, _NO_INTS, np.empty(0), np.empty(0), np.empty(0))
-
-
-def arc_m(lon: Floats, lat: Floats, to_lon: Floats, to_lat: Floats) -> Floats:
-    """Metres along the geodesic between points of the WGS 84 ellipsoid, pair by pair.
-
-    From the chord, with the ellipsoid's mean radius: within 1 mm up to 50 km and 0.2 m up to 300 km; beyond by
-    GeographicLib.
-    """
-    a, b = _ecef(lon, lat), _ecef(to_lon, to_lat)
-    chord = np.sqrt(sum((u - v) ** 2 for u, v in zip(a, b, strict=True)))
-    w2 = 1 - ECCENTRICITY2 * np.sin(np.radians((lat + to_lat) / 2)) ** 2
-    across = 2 * SEMI_MAJOR_M * np.sqrt(1 - ECCENTRICITY2) / w2
-    metres: Floats = across * np.arcsin(np.minimum(chord / across, 1.0))
-    far = np.flatnonzero(metres > _FAR_M)
-    if len(far):
-        metres[far] = _GEOD.inv(lon[far], lat[far], to_lon[far], to_lat[far])[2]
-    return metres
-
-
-def _ecef(lon: Floats, lat: Floats) -> tuple[Floats, Floats, Floats]:
-    """Points on the ellipsoid in earth-centred metres."""
-    x, y = np.radians(lon), np.radians(lat)
-    sin = np.sin(y)
-    normal = SEMI_MAJOR_M / np.sqrt(1 - ECCENTRICITY2 * sin * sin)
-    ring = normal * np.cos(y)
-    return ring * np.cos(x), ring * np.sin(x), normal * (1 - ECCENTRICITY2) * sin
-
-
-def _reach(lat: Floats, radius: Floats) -> tuple[Floats, Floats]:
-    """Half height and half width in degrees of a box that surely holds the circle of so many metres.
-
-    On a sphere the circle of angle a around latitude y spans asin(sin a / cos y) either way; a is taken with the
-    ellipsoid's least radius of curvature, and one per cent is added for its flattening.
-    """
-    angle = radius / (SEMI_MAJOR_M * (1 - ECCENTRICITY2)) * 1.01 + 1e-9
-    with np.errstate(invalid="ignore", divide="ignore"):
-        wide = np.degrees(np.arcsin(np.sin(angle) / np.cos(np.radians(lat))))
-    over_pole = np.radians(np.abs(lat)) + angle >= np.pi / 2
-    return np.degrees(angle), np.where(over_pole, 180.0, wide)
+def _joined(found: list[Found]) -> Found:
+    query, row, distance, lon, lat = map(np.concatenate, zip(_NOTHING, *found, strict=True))
+    return query, row, distance, lon, lat
 
 
 def _short_steps(coords: Floats, counts: Ints) -> tuple[Floats, Ints]:
     """The lines with points put into segments longer than _STEP_M, evenly in degrees."""
     if len(coords) < 2:
         return coords, counts
-    metres = np.append(steps_m(coords), 0.0)
+    step = np.diff(coords, axis=0)
+    metres = np.append(_DEGREE_M * np.hypot(step[:, 0], step[:, 1]), 0.0)
     ends = np.cumsum(counts)
     metres[ends - 1] = 0.0
     pieces = np.maximum(np.ceil(metres / _STEP_M), 1).astype(np.int64)
