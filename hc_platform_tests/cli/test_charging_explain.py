@@ -140,7 +140,9 @@ def test_what_the_tariffs_and_policies_lack(
 ) -> None:
     said = told(alone(tmp_path, clock, **fields))
     assert sentence in said
-    assert ("(UTC)" if "utility_id" in fields or fields.get("rate_plan") == "gone" else "America/Denver") in said
+    assert (
+        "(UTC)" if "utility_id" in fields or fields.get("rate_plan") == "gone" else "America/Denver"
+    ) in said
 
 
 def test_a_day_that_no_version_covers(tmp_path: Path) -> None:
