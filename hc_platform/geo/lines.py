@@ -103,7 +103,7 @@ class LineIndex:
             enough[found[0][first[count > 1]]] = True
             done = enough[found[0][first]]
             for at, rows in ((first[done], firsts), (first[done & (count > 1)] + 1, seconds)):
-                query, row, distance, near_lon, near_lat = (column[at] for column in found)
+                query, row, distance, near_lon, near_lat = _taken(found, at)
                 rows.append((pending[query], row, distance, near_lon, near_lat))
             pending = pending[~enough]
             radius[pending] = np.minimum(radius[pending] * 3, max_m)
@@ -166,7 +166,7 @@ class LineIndex:
                 distance = arc_m(x[q], y[q], lon, lat)
                 near = distance <= radius[q]
                 some.append((q[near], row[near], distance[near], lon[near], lat[near]))
-            found.append(self._one_per_id(*_joined(some)))
+            found.append(self._one_per_id(_joined(some)))
         return _joined(found)
 
     def _candidates(self, x: Floats, y: Floats, radius: Floats) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
@@ -229,14 +229,19 @@ class LineIndex:
         foot = points[best] + t[best, None] * (there - points[best])
         return pair, normal_lon(foot[:, 0]), foot[:, 1]
 
-    def _one_per_id(self, *found: np.ndarray) -> Found:
+    def _one_per_id(self, found: Found) -> Found:
         """By query, nearest first, ties by row; of each query and id the first only."""
-        query, row, distance, lon, lat = found
+        query, row, distance, _, _ = found
         frame = pl.DataFrame({"query": query, "distance": distance, "row": row})
         order = frame.select(pl.arg_sort_by("query", "distance", "row")).to_series().to_numpy()
         both = pl.Series((query * (len(self.ids) + 1) + self._codes[row])[order])
         order = order[both.is_first_distinct().to_numpy()]
-        return query[order], row[order], distance[order], lon[order], lat[order]
+        return _taken(found, order)
+
+
+def _taken(found: Found, at: Ints) -> Found:
+    query, row, distance, lon, lat = found
+    return query[at], row[at], distance[at], lon[at], lat[at]
 
 
 def _joined(found: list[Found]) -> Found:
