@@ -150,6 +150,7 @@ def _nodes(known: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
     found = match_pricing_nodes(known, nodes.select("node_id", "node_name", "lon", "lat"))
     return (
         found.filter(pl.col("rank") == 1)
+        .unique("substation_id", keep="first", maintain_order=True)  # one with two names
         .join(nodes.select("node_id", "stands_in"), on="node_id")
         .select(
             "substation_id",

@@ -219,8 +219,7 @@ def listed_substations(settings: Settings) -> pl.DataFrame:
             _or_null(rows, "lat").cast(pl.Float64),
             _or_null(rows, "lon").cast(pl.Float64),
             **_about(file.about),
-        )
-        _refuse_repeats(file, found, "utility_code", "substation_id")
+        ).unique(SUBSTATIONS.key, keep="first", maintain_order=True)
     return SUBSTATIONS.conform(found)
 
 

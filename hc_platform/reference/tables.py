@@ -141,7 +141,7 @@ ZIP_CENTROIDS: Final = Table(
 
 SUBSTATIONS: Final = Table(
     "substations",
-    "Substations as their utilities publish them, or as a configured file names them.",
+    "Substations as their utilities publish them, or as a configured file names them; one with two names has two rows.",
     columns(
         Column("utility_code", "text", "The utility, as its YAML names it.", required=True),
         Column("substation_id", "text", "The utility's id; its name where it publishes none.", required=True),
@@ -150,7 +150,7 @@ SUBSTATIONS: Final = Table(
         Column("lon", "float", "Longitude, EPSG:4326; NULL where only the name is known.", "degrees"),
         _PROVENANCE,
     ),
-    key=("utility_code", "substation_id"),
+    key=("utility_code", "substation_id", "substation_name"),
 )
 
 LAKE_TABLES: Final = (
