@@ -43,9 +43,13 @@ def areas_of_points(points: pl.DataFrame, areas: pl.DataFrame) -> pl.DataFrame:
         rows.append(at[inside])
         hits.append(np.full(len(inside), area, dtype=np.int64))
     row, hit = np.concatenate(rows), np.concatenate(hits)
-    if len(hits) > 1:
-        by = np.argsort(row, kind="stable")  # areas come in order already
-        row, hit = row[by], hit[by]
+    by = np.argsort(row, kind="stable")  # areas come in order already
+    row, hit = row[by], hit[by]
+    new = np.ones(
+        len(row), dtype=np.bool_
+    )  # a point on the antimeridian meets an area split there from both sides
+    new[1:] = (row[1:] != row[:-1]) | (hit[1:] != hit[:-1])
+    row, hit = row[new], hit[new]
     return pl.DataFrame({"row": row, "area_id": areas["area_id"].gather(hit)})
 
 
@@ -155,7 +159,8 @@ def _cut_at_antimeridian(shapes: Objects) -> Objects:
 def midpoints(lines: pl.Series) -> pl.DataFrame:
     """Columns lon, lat: the point half way along each line by its length in metres, over all its parts in turn.
 
-    A point is its own middle and an area's is its centroid; NULL where there is no place.
+    Within a segment the metres run evenly in degrees. A point is its own middle and an area's is its centroid; NULL
+    where there is no place.
     """
     parts = take_apart(lines)
     lon, lat = np.full(len(lines), np.nan), np.full(len(lines), np.nan)

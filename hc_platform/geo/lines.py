@@ -12,6 +12,7 @@ against pyproj), beyond to 1e-5 of itself.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ _CHUNK: Final = 32  # segments under one box
 _STEP_M: Final = 1000.0  # a longer segment is cut: a chord of 1 km lies 2 cm under the ellipsoid
 _DEGREE_M: Final = 111_700.0  # the longest degree there is
 _PAIRS: Final = 200_000  # pairs of query and chunk, and vertices, at hand at once: some 50 MB
+_QUERIES: Final = 100_000  # of the nearest, at once
 _VERTICES: Final = 400_000
 
 Degrees = pl.Series | npt.ArrayLike
@@ -91,25 +93,33 @@ class LineIndex:
         `max_m`).
         """
         x, y, limit = self._queries(lon, lat, max_m)
-        radius = np.minimum(self._likely_m(x, y), limit)
-        pending = np.flatnonzero(~np.isnan(x))
         firsts: list[Found] = []
         seconds: list[Found] = []
-        while len(pending):  # a circle that holds two ids holds the answer
+        for start in range(0, len(x), _QUERIES):
+            span = slice(start, start + _QUERIES)
+            for first, second in self._two_nearest(x[span], y[span], limit[span]):
+                firsts.append((first[0] + start, *first[1:]))
+                seconds.append((second[0] + start, *second[1:]))
+        best, next_best = self._frame(*_joined(firsts)), self._frame(*_joined(seconds))
+        next_best = next_best.select("query", runner_up_id="id", runner_up_m="distance_m")
+        return best.sort("query").join(next_best, on="query", how="left", maintain_order="left")
+
+    def _two_nearest(self, x: Floats, y: Floats, limit: Floats) -> Iterator[tuple[Found, Found]]:
+        """The nearest and the next nearest of some queries at a time, from circles that grow until they hold both."""
+        radius = np.minimum(self._likely_m(x, y), limit)
+        pending = np.flatnonzero(~np.isnan(x))
+        while len(pending):
             found = self._within(x[pending], y[pending], radius[pending])
-            first = np.flatnonzero(np.diff(found[0], prepend=-1))
-            count = np.diff(first, append=len(found[0]))
-            enough = radius[pending] >= max_m
-            enough[found[0][first[count > 1]]] = True
-            done = enough[found[0][first]]
-            for at, rows in ((first[done], firsts), (first[done & (count > 1)] + 1, seconds)):
-                query, row, distance, near_lon, near_lat = _taken(found, at)
-                rows.append((pending[query], row, distance, near_lon, near_lat))
+            query, row, distance, lon, lat = found
+            found = (pending[query], row, distance, lon, lat)
+            first = np.flatnonzero(np.diff(query, prepend=-1))
+            several = np.diff(first, append=len(query)) > 1
+            enough = radius[pending] >= limit[pending]
+            enough[query[first[several]]] = True
+            done = enough[query[first]]
+            yield _taken(found, first[done]), _taken(found, first[done & several] + 1)
             pending = pending[~enough]
-            radius[pending] = np.minimum(radius[pending] * 3, max_m)
-        best, second = self._frame(*_joined(firsts)), self._frame(*_joined(seconds))
-        second = second.select("query", runner_up_id="id", runner_up_m="distance_m")
-        return best.sort("query").join(second, on="query", how="left", maintain_order="left")
+            radius[pending] = np.minimum(radius[pending] * 3, limit[pending])
 
     def _boxes(self) -> tuple[Floats, Floats]:
         """Lower left and upper right of each chunk, after turning it so that it begins in [-180, 180)."""
@@ -126,15 +136,24 @@ class LineIndex:
     def _likely_m(self, x: Floats, y: Floats) -> Floats:
         """A radius in which some four chunks are to be expected: from how many stand in the same cell of a grid."""
         likely = np.full(len(x), np.inf)
+        for side, columns, counts in self._grids:
+            here = counts[np.nan_to_num((y + 90.0) // side * columns + (x + 180.0) // side).astype(np.int64)]
+            area = (side * _DEGREE_M) ** 2 * np.cos(np.radians(y))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                likely = np.where(here > 3, np.sqrt(4.0 * area / (np.pi * here)), likely)
+        return likely
+
+    @cached_property
+    def _grids(self) -> list[tuple[float, int, Ints]]:
+        """How many chunks stand in each cell of coarse to fine grids: side in degrees, columns, counts."""
+        grids = []
         for side in (10.0, 1.0, 0.25):
             columns, rows = int(360 / side) + 1, int(180 / side) + 1
-            cells = ((self._middles + np.array([180.0, 90.0])) // side).astype(np.int64)
-            counts = np.bincount(cells[:, 1] * columns + cells[:, 0] % columns, minlength=columns * rows)
-            at = np.nan_to_num((y + 90.0) // side * columns + (x + 180.0) // side).astype(np.int64)
-            area = (side * 111_320.0) ** 2 * np.cos(np.radians(y))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                likely = np.where(counts[at] > 3, np.sqrt(4.0 * area / (np.pi * counts[at])), likely)
-        return likely
+            column, row = ((self._middles + np.array([180.0, 90.0])) // side).astype(np.int64).T
+            grids.append(
+                (side, columns, np.bincount(row * columns + column % columns, minlength=columns * rows))
+            )
+        return grids
 
     def _queries(self, lon: Degrees, lat: Degrees, radius_m: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
         x, y = degrees(lon), degrees(lat)
