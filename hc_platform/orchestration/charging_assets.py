@@ -49,10 +49,15 @@ from hc_platform.charging.tables import (
 )
 from hc_platform.charging.wake import files_mark, remember_run
 from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
-from hc_platform.tables import Table
 
 GROUP = "charge_control"
 TABLES = (DEVICES, TOU_SCHEDULES, MOER_READINGS, CHARGE_DECISIONS, CHARGE_COMMANDS, CHARGE_RUNS)
+_NAMES = tuple(t.name for t in TABLES)
+_DEPENDS = {
+    "charge_decisions": ("devices", "tou_schedules", "moer_readings"),
+    "charge_commands": ("charge_decisions",),
+    "charge_runs": ("charge_commands",),
+}
 CHECKED = {
     "schedules_load": "tou_schedules",
     "devices_have_schedules": "devices",
@@ -108,7 +113,11 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         fleet = here.registry.fleet() if mode == "live" else fleet_at(here, as_of)
         loaded = Loaded(as_of, mode, now, fleet, version, files)
         _say(context, news)
-        told: dict[str, Any] = {"as of": as_of.isoformat(), "mode": mode, "news of devices": dict(news.counts)}
+        told: dict[str, Any] = {
+            "as of": as_of.isoformat(),
+            "mode": mode,
+            "news of devices": dict(news.counts),
+        }
         return dg.Output(loaded, metadata={**told, "devices": loaded.fleet.height})
 
     @dg.op(name="load_schedules")
@@ -170,7 +179,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
 
     checked = {f"{asset}_{name}": name for name, asset in CHECKED.items()}
 
-    @dg.op(name="record", out={name: dg.Out() for name in (*(t.name for t in TABLES), *checked)})
+    @dg.op(name="record", out={name: dg.Out() for name in (*_NAMES, *checked)})
     def record_op(
         context: dg.OpExecutionContext,
         loaded: Loaded,
@@ -197,15 +206,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         ):
             yield check_result(check, dg.AssetKey(CHECKED[check.name]))
 
-    @dg.graph_multi_asset(
-        name="charge_control",
-        group_name=GROUP,
-        outs={t.name: _asset_out(t) for t in TABLES},
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=asset, description=checks.CHECKS[name])
-            for name, asset in CHECKED.items()
-        ],
-    )
+    @dg.graph(name="charge_control", out={n: dg.GraphOut() for n in (*_NAMES, *checked)})
     def charge_control() -> Any:
         loaded = load_devices()
         schedules = schedules_op(loaded)
@@ -214,9 +215,21 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         enqueued = enqueue_op(decided, schedules)
         delivered = deliver_op(enqueued)
         recorded = record_op(loaded, schedules, moer, enqueued, delivered)
-        return {name: getattr(recorded, name) for name in (*(t.name for t in TABLES), *checked)}
+        return {name: getattr(recorded, name) for name in (*_NAMES, *checked)}
 
-    return charge_control
+    return dg.AssetsDefinition.from_graph(
+        charge_control,
+        keys_by_output_name={n: dg.AssetKey(n) for n in _NAMES},
+        internal_asset_deps={n: {dg.AssetKey(d) for d in _DEPENDS.get(n, ())} for n in _NAMES},
+        group_name=GROUP,
+        descriptions_by_output_name={t.name: t.meaning for t in TABLES},
+        metadata_by_output_name={t.name: {"dagster/column_schema": column_schema(t)} for t in TABLES},
+        tags_by_output_name={n: {"dagster/kind/deltalake": ""} for n in _NAMES},
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=asset, description=checks.CHECKS[name])
+            for name, asset in CHECKED.items()
+        ],
+    )
 
 
 def _inputs(
@@ -268,14 +281,6 @@ def _results(here: Site, enqueued: Enqueued, delivered: Delivered, run: RunRow) 
 
 def _written(rows: int | None) -> str:
     return "unchanged" if rows is None else f"{rows} rows"
-
-
-def _asset_out(table: Table) -> dg.AssetOut:
-    return dg.AssetOut(
-        description=table.meaning,
-        kinds={"deltalake"},
-        metadata={"dagster/column_schema": column_schema(table)},
-    )
 
 
 def _instant(text: str) -> datetime:

@@ -4,8 +4,7 @@ What belongs here: rendering reports as Dagster metadata. What does not: computi
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -13,8 +12,6 @@ import dagster as dg
 import polars as pl
 
 from hc_platform.checking import Check
-from hc_platform.pipeline.normalize import NoRawSnapshotError
-from hc_platform.sources import SourceError
 from hc_platform.tables import Table
 
 _COLOURS = ("#2f7d4f", "#c0532b", "#8a8f98", "#c99a2e", "#3f6fb5", "#7b5aa6")
@@ -74,23 +71,6 @@ def check_result(check: Check, asset: dg.AssetKey) -> dg.AssetCheckResult:
         description=check.message,
         metadata={k: _plain(v) for k, v in check.metadata.items()},
     )
-
-
-@contextmanager
-def plain_failures() -> Iterator[None]:
-    """Turn the errors that a person can act on into dg.Failure: their message in the UI, no stack, no retry."""
-    try:
-        yield
-    except (SourceError, NoRawSnapshotError) as error:
-        raise dg.Failure(str(error.args[0]), allow_retries=False) from error
-
-
-def refuse_if_blocked(checks: Iterable[Check]) -> None:
-    """Raise dg.Failure, without retries, if a blocking check failed: nothing is committed then."""
-    failed = [c for c in checks if c.blocking and not c.passed]
-    if failed:
-        told = "; ".join(f"{c.name}: {c.message}" for c in failed)
-        raise dg.Failure(f"not published, the old rows stay: {told}", allow_retries=False)
 
 
 def _cell(value: Any) -> str:

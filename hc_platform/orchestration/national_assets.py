@@ -15,7 +15,8 @@ import polars as pl
 
 from hc_platform.hosting_capacity.tables import INGESTION_RUNS, RECORDS, SUMMARIES, UTILITIES
 from hc_platform.lake.warehouse import publish
-from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown, refuse_if_blocked
+from hc_platform.orchestration.failures import refuse_if_blocked
+from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.spatial_assets import device_feeders
 from hc_platform.orchestration.utility_assets import FEEDER, LOCATION, RAW, SUBSTATION, Events

@@ -5,7 +5,8 @@ What belongs here: one asset a reference table, its checks and metadata. What do
 
 import dagster as dg
 
-from hc_platform.orchestration.metadata import check_result, column_schema, markdown, refuse_if_blocked
+from hc_platform.orchestration.failures import refuse_if_blocked
+from hc_platform.orchestration.metadata import check_result, column_schema, markdown
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.utility_assets import Events
 from hc_platform.pipeline.reference import build_reference

@@ -13,14 +13,8 @@ import polars as pl
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.charging.tables import DEVICES
 from hc_platform.geo.tables import DEVICE_FEEDERS, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS
-from hc_platform.orchestration.metadata import (
-    bar,
-    check_result,
-    column_schema,
-    markdown,
-    plain_failures,
-    refuse_if_blocked,
-)
+from hc_platform.orchestration.failures import plain_failures, refuse_if_blocked
+from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.reference_assets import REFERENCE
 from hc_platform.orchestration.utility_assets import FEEDER, LOCATION, SUBSTATION, Events, common

@@ -15,14 +15,8 @@ from hc_platform.catalog.models import UtilityConfig
 from hc_platform.checking import Check
 from hc_platform.hosting_capacity.checks import SECTION_CHECKS, keys_unique
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
-from hc_platform.orchestration.metadata import (
-    bar,
-    check_result,
-    column_schema,
-    markdown,
-    plain_failures,
-    refuse_if_blocked,
-)
+from hc_platform.orchestration.failures import plain_failures, refuse_if_blocked
+from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
 from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.feeders import prepare_records

@@ -151,7 +151,8 @@ def test_the_ui_comes_up(stage: Stage, command: str) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     entries = status["data"]["workspaceOrError"]["locationEntries"]
-    assert entries == [{"name": "hosting_capacity", "loadStatus": "LOADED"}], log.read_text()
+    loaded = [{"name": name, "loadStatus": "LOADED"} for name in ("hosting_capacity", "charging")]
+    assert entries == loaded, log.read_text()
 
 
 def _graphql(port: int, query: str, process: subprocess.Popen[bytes]) -> dict:  # type: ignore[type-arg]

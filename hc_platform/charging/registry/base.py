@@ -99,7 +99,9 @@ class Registry(Protocol):
         """
 
     def acknowledge(self, message_id: str, *, delivered: bool, now: datetime) -> Command | None:
-        """A delivery event: sent becomes acked, or pending again (next_try_at = now) when it was not delivered.
+        """A delivery event: sent becomes acked, or pending again when it was not delivered.
+
+        It is due at once after the first loss, later after each further one (`rules.after_loss`).
 
         None where no sent command has that message id as its last attempt's (unknown, superseded, or acked before).
         """

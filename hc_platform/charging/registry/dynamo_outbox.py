@@ -37,7 +37,7 @@ from hc_platform.charging.registry.rows import (
     to_models,
     to_row,
 )
-from hc_platform.charging.registry.rules import CLOSED, KEEP, due_at, settled
+from hc_platform.charging.registry.rules import CLOSED, KEEP, after_loss, due_at, priority_after_loss, settled
 
 _BUCKETS: Final = 3
 """Priorities with a place of their own in the index; greater ones share the last, smaller ones the first."""
@@ -294,7 +294,12 @@ def acknowledge(store: Store, message_id: str, delivered: bool, now: datetime) -
     fields: Row = (
         {"status": "acked", "acked_at": now, "next_try_at": None, "error": None}
         if delivered
-        else {"status": "pending", "next_try_at": now, "error": "the network could not deliver it"}
+        else {
+            "status": "pending",
+            "next_try_at": after_loss(int(was["attempts"]), now),
+            "priority": priority_after_loss(int(was["priority"]), int(was["attempts"])),
+            "error": "the network could not deliver it",
+        }
     )
     told = to_model(Command, was).model_copy(update=fields | {"updated_at": now})
     text = " AND #message_id = :message_id"

@@ -20,6 +20,8 @@ OUTCOMES: Final[tuple[CommandStatus, ...]] = ("sent", "pending", "dead", "droppe
 TOKEN: Final = 1_000_000
 """A bucket's level is kept in whole millionths of a token, so that no rounding ever makes one."""
 
+_LOSS_STEP, _LOSS_MOST = timedelta(seconds=30), timedelta(minutes=15)
+
 
 def check(changes: Sequence[Change]) -> None:
     """Raise ValueError where a change's command is not its control's newest version, or is not pending."""
@@ -74,3 +76,19 @@ def draw(level: int, wanted: int) -> tuple[int, int]:
     """Whole tokens that a level gives of those wanted, and the level that is left."""
     taken = min(max(wanted, 0), level // TOKEN)
     return taken, level - taken * TOKEN
+
+
+def after_loss(attempts: int, now: datetime) -> datetime:
+    """When to send again what the network says it could not deliver: at once the first time, then ever more patiently.
+
+    A charger behind a dead gateway would otherwise take the whole fleet's quota.
+    """
+    if attempts <= 1:
+        return now
+    wait: timedelta = _LOSS_STEP * (1 << min(attempts - 2, 10))
+    return now + min(wait, _LOSS_MOST)
+
+
+def priority_after_loss(priority: int, attempts: int) -> int:
+    """Behind the fresh commands from the third loss on: what cannot be reached must not hold up what can."""
+    return max(priority, 2) if attempts >= 3 else priority

@@ -31,7 +31,17 @@ from hc_platform.charging.registry.rows import (
     to_models,
     to_row,
 )
-from hc_platform.charging.registry.rules import CLOSED, KEEP, check, draw, full, pour, settled
+from hc_platform.charging.registry.rules import (
+    CLOSED,
+    KEEP,
+    after_loss,
+    check,
+    draw,
+    full,
+    pour,
+    priority_after_loss,
+    settled,
+)
 from hc_platform.charging.registry.sqlite_schema import connect
 from hc_platform.charging.tables import FLEET
 
@@ -248,18 +258,26 @@ class SqliteRegistry:
         return row is not None
 
     def acknowledge(self, message_id: str, *, delivered: bool, now: datetime) -> Command | None:
-        sets = (
-            "status = 'acked', acked_at = :now, next_try_at = NULL, error = NULL"
-            if delivered
-            else "status = 'pending', next_try_at = :now, error = 'the network could not deliver it'"
-        )
+        found = "message_id = :message_id AND status = 'sent'"
         with self._transaction() as db:
-            row = db.execute(
-                f"""UPDATE commands SET {sets}, updated_at = :now
-                WHERE message_id = :message_id AND status = 'sent' RETURNING *""",
-                {"now": micros(now), "message_id": message_id},
+            was = db.execute(
+                f"SELECT attempts, priority FROM commands WHERE {found}", {"message_id": message_id}
             ).fetchone()
-        return to_model(Command, dict(row)) if row else None
+            if was is None:
+                return None
+            sets = (
+                "status = 'acked', acked_at = :now, next_try_at = NULL, error = NULL"
+                if delivered
+                else "status = 'pending', next_try_at = :again, priority = :priority, "
+                "error = 'the network could not deliver it'"
+            )
+            again = after_loss(was["attempts"], now)
+            priority = priority_after_loss(was["priority"], was["attempts"])
+            row = db.execute(
+                f"UPDATE commands SET {sets}, updated_at = :now WHERE {found} RETURNING *",
+                {"now": micros(now), "again": micros(again), "priority": priority, "message_id": message_id},
+            ).fetchone()
+        return to_model(Command, dict(row))
 
     def report(self, device_id: str, state: State, *, at: datetime) -> Control | None:
         said = Control(device_id=device_id, reported=state, reported_at=at)

@@ -278,3 +278,20 @@ def test_commands_are_found_by_device_status_and_time(registry: Registry) -> Non
     assert found(since=at(10), status="sending") == {(leased.device_id, leased.ver)}
     assert found(since=at(10.000001)) == set()
     assert found(device_id=leased.device_id, since=at(10)) == {(leased.device_id, leased.ver)}
+
+
+def test_what_goes_on_being_lost_is_sent_again_ever_more_patiently_and_behind_the_rest(
+    registry: Registry,
+) -> None:
+    asked(registry, "d1", priority=0)
+    waits, priorities = [], []
+    for second in range(0, 6_000, 1_000):
+        leased = claim(registry, second)[0]
+        assert sent(registry, leased, f"m{second}", next_try_at=None)
+        back = registry.acknowledge(f"m{second}", delivered=False, now=at(second))
+        assert back is not None
+        assert back.next_try_at is not None
+        waits.append((back.next_try_at - at(second)).total_seconds())
+        priorities.append(back.priority)
+    assert waits == [0, 30, 60, 120, 240, 480]
+    assert priorities == [0, 0, 2, 2, 2, 2]
