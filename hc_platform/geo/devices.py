@@ -193,7 +193,7 @@ def _decided(devices: pl.DataFrame, every: pl.DataFrame, clear_gap_m: float) -> 
             .otherwise(pl.lit("matched"))
         )
     )
-    placed = pl.col("lat").is_finite() & pl.col("lon").is_finite()
+    placed = pl.col("lat").is_between(-90.0, 90.0) & pl.col("lon").is_finite()
     lonely = (
         devices.with_columns(query=pl.int_range(pl.len()))
         .join(ranked, on="query", how="anti")

@@ -25,13 +25,13 @@ def ecef(lon: Floats, lat: Floats) -> Floats:
     return np.stack([ring * np.cos(x), ring * np.sin(x), normal * (1 - ECCENTRICITY2) * sin], axis=1)
 
 
-def arc_m(lon: Floats, lat: Floats, to_lon: Floats, to_lat: Floats) -> Floats:
+def arc_m(lon: Floats, lat: Floats, to_lon: Floats, to_lat: Floats, *, here: Floats | None = None) -> Floats:
     """Metres along the geodesic between points, pair by pair.
 
     From the chord, with the ellipsoid's mean radius between them: within 1 mm up to 50 km and 0.2 m up to 300 km;
-    beyond by GeographicLib.
+    beyond by GeographicLib. `here`: the first points as `ecef` makes them, where they are at hand.
     """
-    step = ecef(lon, lat) - ecef(to_lon, to_lat)
+    step = (ecef(lon, lat) if here is None else here) - ecef(to_lon, to_lat)
     chord = np.sqrt(np.einsum("ij,ij->i", step, step))
     w2 = 1 - ECCENTRICITY2 * np.sin(np.radians((lat + to_lat) / 2)) ** 2
     across = 2 * SEMI_MAJOR_M * np.sqrt(1 - ECCENTRICITY2) / w2

@@ -182,7 +182,7 @@ class LineIndex:
             for block in np.split(np.arange(len(query)), np.flatnonzero(np.diff(blocks)) + 1):
                 pair, lon, lat = self._nearest_points(here, query[block], chunk[block], radius)
                 q, row = query[block][pair], self._rows[chunk[block][pair]]
-                distance = arc_m(x[q], y[q], lon, lat)
+                distance = arc_m(x[q], y[q], lon, lat, here=here[q])
                 near = distance <= radius[q]
                 some.append((q[near], row[near], distance[near], lon[near], lat[near]))
             found.append(self._one_per_id(_joined(some)))
