@@ -5,6 +5,7 @@ What does not: names, distances and scores (`geo.substations`).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,25 +25,29 @@ from hc_platform.settings import Settings
 
 SUBSTATION_CHECKS: Final = {
     "every_feeder_stands": (True, "Each feeder has a row of rank 1, and no candidate stands twice."),
-    "substations_are_known": (False, "The reference table has substations of this utility to match with."),
+    "substations_are_known": (False, "Where a file of substations is configured, it has this utility's."),
     "feeders_are_matched": (False, "At least 8 of 10 feeders that tell a substation are matched for good."),
 }
 FEEDER_NAME_PATTERN: Final = r"^(.*\D)[\s_-]+\d{3,5}[A-Z]?$"
 """Feeders named after their substation and a number ("ALPINE 1101"), asked only where none is published beside them."""
 _ENOUGH: Final = 0.8
+_M_PER_DEGREE: Final = 111_320.0
 _KEY: Final = ("utility_code", "feeder_id_external")
 _OVERRIDE: Final = ("utility_code", "feeder_id_external", "substation_id")
 
 
 @dataclass(frozen=True)
 class PreparedSubstations:
-    """Rows waiting for their checks. `known`: substations of the utility; `placed`: of these, with coordinates."""
+    """Rows waiting for their checks. `known`: substations of the utility; `placed`: of these, with coordinates;
+    `configured`: a file of substations is named, so that this utility's should be in it.
+    """
 
     rows: pl.DataFrame
     partition: dict[str, str]
     expected: int
     known: int
     placed: int
+    configured: bool = False
 
     @property
     def best(self) -> pl.DataFrame:
@@ -57,7 +62,11 @@ class PreparedSubstations:
         hits = named.filter(pl.col("status") == "matched").height
         rate = hits / named.height if named.height and self.known else 1.0
         told = dict(best["status"].value_counts().iter_rows())
-        none = "none are known: HC_SUBSTATIONS names a file of them, or a layer of the config publishes them"
+        none = (
+            "none of this utility are known, by HC_SUBSTATIONS or a layer of its config"
+            if self.configured
+            else "not looked for: set HC_SUBSTATIONS to a file of substations"
+        )
         return [
             Check(
                 "every_feeder_stands",
@@ -67,7 +76,7 @@ class PreparedSubstations:
             ),
             Check(
                 "substations_are_known",
-                self.known > 0,
+                self.known > 0 or not self.configured,
                 False,
                 f"{self.known}, of which {self.placed} have coordinates" if self.known else none,
             ),
@@ -100,17 +109,25 @@ def prepare_substations(
     )
     stations = substations_of(config, lake, snapshot, settings)
     placed = stations.filter(pl.col("lat").is_not_null()).height
-    feeders = _with_lines(records, lake, partition) if placed else records
     known = stations.select(
         "substation_id", pl.lit(code).alias("utility_code"), "substation_name", "lon", "lat"
     )
+    match = partial(
+        match_substations,
+        substations=known,
+        overrides=overrides(settings.substation_overrides, code),
+        feeder_name_pattern=FEEDER_NAME_PATTERN,
+    )
     try:
-        found = match_substations(
-            feeders,
-            known,
-            overrides(settings.substation_overrides, code),
-            feeder_name_pattern=FEEDER_NAME_PATTERN,
-        )
+        found = match(records)
+        if placed:  # by name first: of the lines, only those at a candidate are needed
+            at = known.filter(pl.col("lat").is_not_null()).select("substation_id", "lon", "lat")
+            candidates = (
+                found.select("feeder_id_external", "substation_id")
+                .unique()
+                .join(at.unique("substation_id"), on="substation_id")
+            )
+            found = match(_with_lines(records, candidates, lake, partition))
     except ValueError as error:  # an override that no longer fits
         raise ReferenceDataError(f"HC_SUBSTATION_OVERRIDES: {error}") from error
     rows = (
@@ -119,7 +136,12 @@ def prepare_substations(
         .with_columns(snapshot=pl.lit(snapshot))
     )
     return PreparedSubstations(
-        FEEDER_SUBSTATIONS.conform(rows), partition, records.height, stations.height, placed
+        FEEDER_SUBSTATIONS.conform(rows),
+        partition,
+        records.height,
+        stations.height,
+        placed,
+        bool(settings.substations),
     )
 
 
@@ -135,12 +157,51 @@ def overrides(path: Path | None, code: str) -> pl.DataFrame | None:
     return rows.filter(pl.col("utility_code") == code)
 
 
-def _with_lines(records: pl.DataFrame, lake: Lake, partition: dict[str, str]) -> pl.DataFrame:
-    """A row for each published piece of a feeder; one without a geometry for a feeder that has none."""
-    pieces = [piece.drop("length_km") for piece in feeder_pieces(lake, **partition)]
-    if not pieces:
-        return records.with_columns(geometry=pl.lit(None, pl.Binary))
-    return records.join(pl.concat(pieces), on="feeder_id_external", how="left")
+def _with_lines(
+    records: pl.DataFrame, candidates: pl.DataFrame, lake: Lake, partition: dict[str, str]
+) -> pl.DataFrame:
+    """A row for each published piece of a feeder that may be its nearest to a candidate, one for any other feeder.
+
+    `candidates`: feeder_id_external, substation_id, lon, lat. Of the pieces of a feeder, all but a few are farther from
+    the substation than another one surely is; so a utility's millions of lines are never held at once.
+    """
+    pair = ["feeder_id_external", "substation_id"]
+    lower, upper = _bounds_m()
+    kept = pl.DataFrame(
+        schema={
+            **dict.fromkeys(pair, pl.String),
+            "geometry": pl.Binary,
+            "lower": pl.Float64,
+            "upper": pl.Float64,
+        }
+    )
+    some = pl.DataFrame(schema={"feeder_id_external": pl.String, "geometry": pl.Binary})
+    for piece in feeder_pieces(lake, **partition):
+        # any piece at all says that the feeder has a place, so that one too far away is no candidate
+        some = pl.concat([some, piece.select(some.columns)]).unique("feeder_id_external", keep="first")
+        met = piece.join(candidates, on="feeder_id_external").with_columns(lower=lower, upper=upper)
+        kept = pl.concat([kept, met.select(kept.columns)]).filter(
+            pl.col("lower") <= pl.col("upper").min().over(pair)
+        )
+    pieces = pl.concat([some, kept.select(some.columns)]).unique()
+    return records.join(pieces, on="feeder_id_external", how="left")
+
+
+def _bounds_m() -> tuple[pl.Expr, pl.Expr]:
+    """Metres that a piece in the box is at least and at most away from lon, lat; 3 in 100 are left for the ellipsoid."""
+    turn = 360.0 * ((pl.col("bbox_west") + pl.col("bbox_east")) / 2 - pl.col("lon")).truediv(360.0).round()
+    west, east = pl.col("bbox_west") - turn - pl.col("lon"), pl.col("bbox_east") - turn - pl.col("lon")
+    south, north = pl.col("bbox_south") - pl.col("lat"), pl.col("bbox_north") - pl.col("lat")
+    # a degree of longitude is longest at the end of the box that is nearest to the equator, shortest at the other
+    low = pl.min_horizontal(*(pl.col(c).abs() for c in ("lat", "bbox_south", "bbox_north"))).radians().cos()
+    high = pl.max_horizontal(*(pl.col(c).abs() for c in ("lat", "bbox_south", "bbox_north"))).radians().cos()
+    least_x = pl.max_horizontal(west, -east, pl.lit(0.0)) * high
+    least_y = pl.max_horizontal(south, -north, pl.lit(0.0))
+    most_x = pl.max_horizontal(west.abs(), east.abs()) * low
+    most_y = pl.max_horizontal(south.abs(), north.abs())
+    lower = (least_x**2 + least_y**2).sqrt() * _M_PER_DEGREE * 0.97
+    upper = (most_x**2 + most_y**2).sqrt() * _M_PER_DEGREE * 1.03
+    return lower, upper
 
 
 def _nodes(known: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:

@@ -13,11 +13,13 @@ from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake
 
 BATCH_ROWS: Final = 50_000
+BOX: Final = ("bbox_west", "bbox_south", "bbox_east", "bbox_north")
 _PIECE: Final = {"layer": pl.String, "feature_key": pl.String, "feeder_id_external": pl.String}
 
 
 def feeder_pieces(lake: Lake, **partition: str) -> Iterator[pl.DataFrame]:
-    """The geometries that stand for each feeder: columns feeder_id_external, geometry and length_km, batch by batch.
+    """The geometries that stand for each feeder: columns feeder_id_external, geometry, length_km and BOX, batch by
+    batch.
 
     A feeder's own layer where it has one with a geometry, else all its sections; each published feature once, however
     many resources it carries. (The rows of a feature are neighbours in the table, so that the batch before is enough to
@@ -41,6 +43,7 @@ def feeder_pieces(lake: Lake, **partition: str) -> Iterator[pl.DataFrame]:
                 "grain",
                 "geometry",
                 "length_km",
+                *BOX,
             )
             .filter((pl.col("grain") == "feeder") | ~pl.col("feeder_id_external").is_in(drawn.implode()))
             .unique(list(_PIECE), keep="first", maintain_order=True)
@@ -48,4 +51,4 @@ def feeder_pieces(lake: Lake, **partition: str) -> Iterator[pl.DataFrame]:
         fresh = rows.join(before, on=list(_PIECE), how="anti", maintain_order="left")
         before = rows.select(list(_PIECE))
         if fresh.height:
-            yield fresh.select("feeder_id_external", "geometry", "length_km")
+            yield fresh.select("feeder_id_external", "geometry", "length_km", *BOX)

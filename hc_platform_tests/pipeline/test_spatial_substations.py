@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from hc_platform.geo.lines import LineIndex
 from hc_platform.pipeline.feeder_substations import (
     SUBSTATION_CHECKS,
     PreparedSubstations,
@@ -151,12 +155,58 @@ def test_a_price_node_at_the_substation_is_linked_and_a_stand_in_is_told(
     assert row["pricing_node_m"] == pytest.approx(555, rel=0.01)
 
 
-def test_without_any_substation_every_feeder_is_unmatched_and_the_warning_names_the_setting(
-    bench: Bench,
+def test_without_any_substation_every_feeder_is_unmatched_and_only_a_configured_file_is_warned_of(
+    bench: Bench, tmp_path: Path
 ) -> None:
     fill(bench.lake, [section("1", LINE)], [record("1", substation_name="OAK")])
     prepared = matched(bench)
     assert prepared.best["status"].to_list() == ["unmatched"]
-    failed = {c.name: c.message for c in prepared.checks() if not c.passed}
-    assert list(failed) == ["substations_are_known"]
-    assert "HC_SUBSTATIONS" in failed["substations_are_known"]
+    assert all(c.passed for c in prepared.checks())
+    assert "set HC_SUBSTATIONS" in prepared.checks()[1].message
+    prepared = matched(bench, substations=listed(tmp_path, "other,c,ELM,38.5,-94.95"))
+    assert [c.name for c in prepared.checks() if not c.passed] == ["substations_are_known"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lat=st.sampled_from([18.2, 38.5, 51.9, 71.3]),
+    lon=st.sampled_from([-179.99, 179.99, -95.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_few_pieces_that_are_measured_give_the_distance_of_all(
+    bench: Bench, lat: float, lon: float, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    here = np.array([lon, lat])
+    lines = [
+        shapely.LineString(
+            here + random.uniform(-0.03, 0.03, 2) + random.normal(0, 0.02, (3, 2)).cumsum(axis=0)
+        )
+        for _ in range(12)
+    ]
+    places = (here + random.uniform(-0.03, 0.03, (2, 2)) + 180.0) % 360.0 - 180.0
+    places[:, 1] = lat + random.uniform(-0.03, 0.03, 2)
+    rows = [section(str(i % 2), line, key=str(i)) for i, line in enumerate(lines)]
+    fill(bench.lake, rows, [record(str(i), substation_name="OAK") for i in range(2)])
+    stations = SUBSTATIONS.conform(
+        pl.DataFrame(
+            {
+                "utility_code": [CODE] * 2,
+                "substation_id": ["a", "b"],
+                "substation_name": ["OAK", "OAK SUB"],
+                "lat": places[:, 1],
+                "lon": places[:, 0],
+                **ABOUT,
+            }
+        )
+    )
+    bench.lake.replace(SUBSTATIONS, {}, stations)
+    found = matched(bench).rows.drop_nulls("distance_m")
+    for feeder, station, metres in found.select("feeder_id_external", "substation_id", "distance_m").rows():
+        own = LineIndex(
+            pl.Series([0] * 6), pl.Series([shapely.to_wkb(line) for line in lines[int(feeder) :: 2]])
+        )
+        [at] = stations.filter(pl.col("substation_id") == station).select("lon", "lat").rows()
+        truth = own.within(pl.Series([at[0]]), pl.Series([at[1]]), 15_000)["distance_m"][0]
+        assert metres == pytest.approx(truth, abs=1e-6)
+    assert found.height == 4, "both feeders are within reach of both"
