@@ -18,11 +18,14 @@ def change_device(registry: Registry, device: Device, updates: dict[str, Any], *
     Raises pydantic.ValidationError for a value that cannot be, ConflictError where somebody else writes it just now.
     """
     changed = Device.model_validate(device.model_dump() | updates)
-    if any(getattr(changed, name) != getattr(device, name) for name in _ANEW):
-        # forgotten first: if this process dies in between, the old address is told once more, which does no harm
-        _forget(registry, device.device_id, now)
-        changed = changed.model_copy(update={"flag": None})
-    return registry.put_device(changed, now=now)
+    if all(getattr(changed, name) == getattr(device, name) for name in _ANEW):
+        return registry.put_device(changed, now=now)
+    # before: should this process die in between, the old address is told once more, which does no harm;
+    # after: a run in between has told it already
+    _forget(registry, device.device_id, now)
+    written = registry.put_device(changed.model_copy(update={"flag": None}), now=now)
+    _forget(registry, device.device_id, now)
+    return written
 
 
 def _forget(registry: Registry, device_id: str, now: datetime) -> None:

@@ -59,7 +59,7 @@ def decide(
         .with_columns(**_desired(clock_trusted=clock_trusted))
         .with_columns(**_outcome(t))
         .with_columns(new_next_check_at=_next_check(t))
-        .select(*_result())
+        .select(*_result(t))
         .collect()
     )
 
@@ -322,7 +322,7 @@ def _next_check(t: pl.Expr) -> pl.Expr:
     return pl.when(~pl.col("inactive")).then(later)
 
 
-def _result() -> list[pl.Expr]:
+def _result(t: pl.Expr) -> list[pl.Expr]:
     """The columns of the answer."""
     new = {
         "desired": "new_desired",
@@ -337,13 +337,13 @@ def _result() -> list[pl.Expr]:
     steady = ~int(Reason.FIRST_SIGHT)
 
     def moved(names: tuple[str, ...]) -> pl.Expr:
-        pairs = [
-            pl.col(new[n]).ne_missing(pl.col(n))
-            if n != "reasons"
-            else (pl.col("new_reasons") & steady).ne_missing(pl.col("reasons") & steady)
-            for n in names
-        ]
-        return pl.col("rev").is_null() | pl.any_horizontal(pairs) | pl.col("commanded")
+        pairs = {n: pl.col(new[n]).ne_missing(pl.col(n)) for n in names}
+        pairs["reasons"] = (pl.col("new_reasons") & steady).ne_missing(pl.col("reasons") & steady)
+        if "next_check_at" in names:
+            # a look too early does no harm: an instant that only moves on is not worth a write for each device
+            early = (pl.col("next_check_at") > t) & (pl.col("new_next_check_at") > pl.col("next_check_at"))
+            pairs["next_check_at"] &= ~early.fill_null(False)
+        return pl.col("rev").is_null() | pl.any_horizontal(*pairs.values()) | pl.col("commanded")
 
     ver, rev = pl.col("ver").fill_null(0), pl.col("rev").fill_null(0)
     return [

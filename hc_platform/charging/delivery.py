@@ -45,7 +45,7 @@ class Quota:
 
     rate: float = 10.0
     burst: float = 20.0
-    budget_s: float = 20.0
+    budget_s: float = 100.0
     ack_timeout_s: float = 600.0
 
 

@@ -181,7 +181,9 @@ def record_commands(site: Site, run_id: str) -> pl.DataFrame:
     fresh = frame.join(known.select(key).collect(), on=key, how="anti")
     if fresh.height:
         site.lake.append(CHARGE_COMMANDS, fresh, run_id=run_id)
-    site.registry.remember("recorded/commands", max(c.updated_at for c in found).isoformat())
+    # never ahead of now: a clock that was wrong for one run must not hide what others write
+    newest = min(max(c.updated_at for c in found), site.now())
+    site.registry.remember("recorded/commands", newest.isoformat())
     return fresh
 
 

@@ -6,22 +6,22 @@ say of an instant (`timeline`).
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
 from hc_platform.charging.models import Policy
-from hc_platform.charging.policies import load_policies, policies_hash
+from hc_platform.charging.policies import DEFAULT, load_policies, policies_hash
 from hc_platform.charging.site import Site
 from hc_platform.charging.tables import TOU_SCHEDULES
 from hc_platform.charging.tariffs.loading import Tariffs, load_tariffs
 from hc_platform.charging.tariffs.rows import RowError, tariff_files_from_rows
 from hc_platform.charging.timeline import Timeline, timeline
-from hc_platform.documents import ConfigError
+from hc_platform.documents import ConfigError, Problem
 
-_POLICIES = "good/policies"
+_POLICIES, _UTILITIES = "good/policies", "good/utilities"
 _Stat = tuple[str, int, int]
 """A file's name, size and time of change: another file, as far as that can be told without reading it."""
 
@@ -41,19 +41,23 @@ class Schedules:
     problem: str | None = None
 
 
-def load_schedules(site: Site, around: datetime, *, keep: bool = True) -> Schedules:
+def load_schedules(
+    site: Site, around: datetime, *, needed: Collection[str] = (), keep: bool = True
+) -> Schedules:
     """Tariffs of tou_schedules/, and of the registry's flat rows where no file has the plan; and policies.
 
     A file that cannot be read must move no peak: the compiled schedules of the last good state (table tou_schedules),
-    or the last good policies, stand in. With `keep`, good policies are remembered for that. Raises ConfigError or
-    RowError where there is no last good state.
+    or the last good policies, stand in. So they do when a file is gone of a utility that devices of ours have
+    (`needed`). With `keep`, the good state is remembered for that. Raises ConfigError or RowError where there is none.
     """
     policies, broken = policies_in_force(site, keep=keep)
     problems = [broken] if broken else []
     tariffs: Tariffs | None = None
     try:
         tariffs = _tariffs(site)
+        _miss_none(site, tariffs, needed, keep=keep)
     except (ConfigError, RowError) as error:
+        tariffs = None
         problems.append(str(error))
         compiled, utilities = _last_compiled(site, error)
         mark = str(compiled.stretches.hash_rows().sum())
@@ -64,6 +68,19 @@ def load_schedules(site: Site, around: datetime, *, keep: bool = True) -> Schedu
     return Schedules(tariffs, compiled, utilities, policies, digest, "\n".join(problems) or None)
 
 
+def _miss_none(site: Site, tariffs: Tariffs, needed: Collection[str], *, keep: bool) -> None:
+    """Raise ConfigError where a utility of the last good state is gone and devices still have it."""
+    held = json.loads(site.registry.recall(_UTILITIES) or "[]")
+    gone = sorted((set(held) & set(needed)) - tariffs.utilities)
+    if gone:
+        message = "is gone from tou_schedules/, and registered devices have it"
+        mend = "bring its file back, or give the devices another utility first"
+        raise ConfigError([Problem(str(site.tariff_dir), 1, utility, message, mend) for utility in gone])
+    now = sorted(tariffs.utilities)
+    if keep and now != held:
+        site.registry.remember(_UTILITIES, json.dumps(now))
+
+
 def policies_in_force(site: Site, *, keep: bool = True) -> tuple[dict[str, Policy], str | None]:
     """The policies, and what is wrong with their file if these are the last good ones.
 
@@ -72,6 +89,9 @@ def policies_in_force(site: Site, *, keep: bool = True) -> tuple[dict[str, Polic
     held = site.registry.recall(_POLICIES)
     try:
         found = site.policy_file.is_file()
+        if not found and held is not None and json.loads(held).keys() != {DEFAULT}:
+            mend = "bring it back; one that says `policies: {}` leaves the default policy alone"
+            raise ConfigError([Problem(str(site.policy_file), 1, "-", "is gone", mend)])
         policies = dict(_policies_of(site.policy_file, _stat(site.policy_file) if found else None))
     except ConfigError as error:
         if held is None:

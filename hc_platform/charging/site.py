@@ -14,9 +14,10 @@ from typing import Final
 import boto3
 
 from hc_platform.charging.delivery import Quota
-from hc_platform.charging.downlinks.base import Downlink, Events
+from hc_platform.charging.downlinks.base import Downlink, DownlinkError, Events
 from hc_platform.charging.downlinks.opening import open_downlink, open_events
 from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, quota_from_service_quotas
+from hc_platform.charging.models import Command
 from hc_platform.charging.moer.watttime import WattTime
 from hc_platform.charging.payloads import key_from_environment
 from hc_platform.charging.registry.base import Registry
@@ -46,31 +47,47 @@ class Site:
     """Waits so many seconds of the clock that `now` reads."""
 
 
-def open_site(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Site:
-    """Open all of it.
+def open_site(
+    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), sends: bool = True
+) -> Site:
+    """Open all of it; without `sends` a site that has no downlink and hears no news, for looking and registering.
 
     Raises ValueError or LookupError, naming the setting, where one says something that cannot be.
     """
     registry = open_registry(settings.registry_at)
-    rate = settings.downlink_rate or _account_rate(settings, registry, now()) or _USUAL_RATE
+    rate = settings.downlink_rate or (sends and _account_rate(settings, registry, now())) or _USUAL_RATE
     return Site(
         registry=registry,
         lake=open_lake(settings.root),
         tariff_dir=settings.tariffs,
         policy_file=settings.policies,
-        downlink=open_downlink(settings.downlink_to),
+        downlink=open_downlink(settings.downlink_to) if sends else _NoDownlink(),
         events=open_events(
-            settings.events_from, rejected=settings.data_dir.resolve() / "uplink" / "rejected"
+            settings.events_from if sends else None,
+            rejected=settings.data_dir.resolve() / "uplink" / "rejected",
         ),
         watttime=_watttime(settings),
-        payload_key=key_from_environment(settings.payload_secret),
+        payload_key=key_from_environment(settings.payload_secret) if sends else None,
         quota=Quota(rate=rate, burst=max(rate, 1.0) * 2),
         now=now,
     )
 
 
+class _NoDownlink:
+    """For who looks and registers: nothing can be sent."""
+
+    name, confirms = "none", False
+
+    def send(self, command: Command, payload: bytes) -> str:
+        """Never."""
+        raise DownlinkError(f"{command.device_id}: this process was opened to look, not to send")
+
+
 def _account_rate(settings: Settings, registry: Registry, now: datetime) -> float | None:
-    """The account's own quota of Sidewalk sends a second, asked for once a day; None where there is none to ask."""
+    """The account's own quota of Sidewalk sends a second; None where there is none to ask.
+
+    Asked for when a process opens its site, at most once a day over all of them.
+    """
     if settings.downlink_to != "sidewalk":
         return None
     day, _, held = (registry.recall("quota") or "").partition(" ")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -24,7 +24,9 @@ from hc_platform.charging.tables import CHARGE_DECISIONS, MOER_READINGS
 Mode = Literal["live", "backfill"]
 PAST: Final = timedelta(minutes=10)
 """An instant further back than this is history: decided, never commanded (case 45)."""
+_AHEAD = timedelta(minutes=1)
 _POLL_S = 300
+_CLOCK = "clock"
 _MOER_BUDGET_S = 20.0
 _DISABLED_FOR = timedelta(hours=24)
 _UNRECORDED, _BEHIND = "unrecorded/decisions", "behind "
@@ -60,11 +62,32 @@ def mode_at(as_of: datetime, now: datetime) -> Mode:
     return "backfill" if now - as_of > PAST else "live"
 
 
+def instant_of(asked: datetime | None, now: datetime) -> tuple[datetime, Mode]:
+    """The instant that a run decides for: its own, or one of the past for the record only.
+
+    A run that was asked for a little while ago decides for now: what was so then may be undone already. Raises
+    ValueError for the future: commands for it would be obeyed today.
+    """
+    if asked is None:
+        return whole_second(now), "live"
+    if asked - now > _AHEAD:
+        raise ValueError(
+            f"{asked.isoformat()} is to come: nothing is sent ahead of its time; ask with --dry-run"
+        )
+    mode = mode_at(asked, now)
+    return whole_second(now if mode == "live" else asked), mode
+
+
 def regions_in_use(fleet: pl.DataFrame, policies: Mapping[str, Policy]) -> list[str]:
     """The regions of active devices whose policy heeds MOER."""
     heedless = [name for name, policy in policies.items() if not policy.use_moer]
     rows = fleet.filter((pl.col("status") == "active") & ~pl.col("policy_id").is_in(heedless))
     return rows["watttime_region"].drop_nulls().unique().sort().to_list()
+
+
+def utilities_of(fleet: pl.DataFrame) -> list[str]:
+    """The utilities that its devices have."""
+    return fleet["utility_id"].drop_nulls().unique().sort().to_list()
 
 
 def read_moer(site: Site, regions: Iterable[str], now: datetime, *, keep: bool = True) -> Moer:
@@ -84,9 +107,24 @@ def read_moer(site: Site, regions: Iterable[str], now: datetime, *, keep: bool =
         if keep:
             _remember(site, reading, good)
     last = [reading for reading, _ in kept.values() if reading is not None]
-    offset = site.watttime.clock_offset_s
+    offset = _clock_offset(site, now, keep=keep)
     usable = [good or newest for newest, good in kept.values()]
     return Moer(last, readings_frame(usable), clock_trusted(offset), alerts(last, offset))
+
+
+def _clock_offset(site: Site, now: datetime, *, keep: bool) -> float | None:
+    """This host's clock less WattTime's in seconds: as measured just now, else as another process of it has measured.
+
+    The sensor polls in a process of its own, and a run then finds readings that are fresh and asks nothing.
+    """
+    measured = site.watttime.clock_offset_s if site.watttime else None
+    if measured is not None:
+        if keep:
+            site.registry.remember(_CLOCK, json.dumps([now.isoformat(), measured]))
+        return measured
+    at, offset = json.loads(site.registry.recall(_CLOCK) or "[null, null]")
+    young = at is not None and abs(now - datetime.fromisoformat(at)) < timedelta(seconds=2 * _POLL_S)
+    return float(offset) if young else None
 
 
 def readings_frame(readings: Iterable[Reading | None]) -> pl.DataFrame:
@@ -154,7 +192,9 @@ def enqueue(site: Site, decided: Decided) -> list[str]:
     now = site.now()
     _open_record(site, decided)
     changes = (
-        Change(control=_control(row), command=_command(row, decided.as_of, now) if row["commanded"] else None)
+        Change.model_construct(
+            control=_control(row), command=_command(row, now) if row["commanded"] else None
+        )
         for row in changed.iter_rows(named=True)
     )
     return [lost for batch in _batches(changes, 10_000) for lost in site.registry.commit(batch, now=now)]
@@ -189,31 +229,29 @@ def _batches(changes: Iterable[Change], size: int) -> Iterable[list[Change]]:
         yield batch
 
 
-def _control(row: Mapping[str, object]) -> Control:
-    return Control.model_validate({name: row[name] for name in Control.model_fields})
+def _control(row: Mapping[str, Any]) -> Control:
+    # not validated again: the columns have the types, and a fleet has a million rows
+    return Control.model_construct(**{name: row[name] for name in Control.model_fields})
 
 
-def _command(row: Mapping[str, object], as_of: datetime, now: datetime) -> Command:
-    device, ver = str(row["device_id"]), int(str(row["ver"]))
-    desired = "pause" if row["desired"] == "pause" else "allow"
-    return Command.model_validate(
-        {
-            "device_id": device,
-            "ver": ver,
-            "command_id": command_id(device, ver),
-            "wireless_device_id": row["wireless_device_id"],
-            "protocol": row["protocol"],
-            "desired": desired,
-            "window_start": row["window_start"],
-            "window_end": row["window_end"],
-            "reasons": row["reasons"],
-            "priority": 0 if desired == "allow" else 1,
-            "next_try_at": now,
-            # a release has no end: a car must never stand because a message was given up
-            "expires_at": row["window_end"],
-            "created_at": now,
-            "updated_at": now,
-        }
+def _command(row: Mapping[str, Any], now: datetime) -> Command:
+    device, ver, desired = row["device_id"], row["ver"], row["desired"]
+    return Command.model_construct(
+        device_id=device,
+        ver=ver,
+        command_id=command_id(device, ver),
+        wireless_device_id=row["wireless_device_id"],
+        protocol=row["protocol"],
+        desired=desired,
+        window_start=row["window_start"],
+        window_end=row["window_end"],
+        reasons=row["reasons"],
+        priority=0 if desired == "allow" else 1,
+        next_try_at=now,
+        # a release has no end: a car must never stand because a message was given up
+        expires_at=row["window_end"],
+        created_at=now,
+        updated_at=now,
     )
 
 

@@ -25,11 +25,13 @@ from hc_platform.charging.steps import (
     decide_fleet,
     enqueue,
     fleet_at,
+    instant_of,
     mode_at,
     read_moer,
     readings_at,
     regions_in_use,
     send_heartbeats,
+    utilities_of,
     whole_second,
 )
 from hc_platform.charging.wake import files_mark, remember_run
@@ -58,24 +60,27 @@ def decide_at(site: Site, as_of: datetime) -> tuple[Decided, Moer]:
     mode = mode_at(as_of, now)
     version = site.registry.version()
     fleet = site.registry.fleet() if mode == "live" else fleet_at(site, as_of)
-    schedules = load_schedules(site, as_of, keep=False)
+    schedules = load_schedules(site, as_of, needed=utilities_of(fleet), keep=False)
     regions = regions_in_use(fleet, schedules.policies)
     moer = read_moer(site, regions, now, keep=False) if mode == "live" else readings_at(site, regions, as_of)
     return decide_fleet(fleet, schedules, moer, as_of, mode, version), moer
 
 
 def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
-    """Take in news, decide, enqueue, deliver, record; for an instant of the past, decide and record only."""
+    """Take in news, decide, enqueue, deliver, record; for an instant of the past, decide and record only.
+
+    Raises ValueError for an instant to come.
+    """
     started, run_id = site.now(), str(uuid4())
-    as_of = whole_second(as_of)
-    if mode_at(as_of, started) == "backfill":
+    as_of, mode = instant_of(as_of, started)
+    if mode == "backfill":
         decided, moer = decide_at(site, as_of)
         record_run(site, decided, RunRow(run_id, cause, started))
         return Ticked(decided, moer)
     news = take_news(site.registry, site.events, now=started)
     version, files = site.registry.version(), files_mark(site)
     fleet = site.registry.fleet()
-    schedules = load_schedules(site, as_of)
+    schedules = load_schedules(site, as_of, needed=utilities_of(fleet))
     moer = read_moer(site, regions_in_use(fleet, schedules.policies), started)
     decided = decide_fleet(fleet, schedules, moer, as_of, "live", version)
     lost = enqueue(site, decided)

@@ -58,7 +58,7 @@ def _run(settings: Settings, at: datetime) -> None:
     from hc_platform.charging_definitions import build_definitions
     from hc_platform.orchestration.local_runs import local_instance, run_charge_control
 
-    with opened(settings) as site, local_instance(settings) as instance:
+    with opened(settings, sends=True) as site, local_instance(settings) as instance:
         outcome = run_charge_control(build_definitions(settings, lambda: site), instance, at)
     if not outcome.success:
         err.print(f"FAILED: {outcome.error}", style="red", markup=False, soft_wrap=True)

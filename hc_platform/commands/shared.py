@@ -35,14 +35,14 @@ def settings_of(data_dir: Path | None) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Site]:
-    """The site that the settings lead to, closed in the end.
+def opened(settings: Settings, *, sends: bool = False) -> Iterator[Site]:
+    """The site that the settings lead to, closed in the end; only with `sends` one that can command.
 
     Raises MistakeError for a setting that cannot be, OSError where the registry cannot be reached or another has it.
     """
     try:
         try:
-            site = open_site(settings)
+            site = open_site(settings, sends=sends)
         except ValueError as error:
             raise MistakeError(str(error)) from error
         try:

@@ -32,12 +32,12 @@ from hc_platform.charging.steps import (
     decide_fleet,
     enqueue,
     fleet_at,
-    mode_at,
+    instant_of,
     read_moer,
     readings_at,
     regions_in_use,
     send_heartbeats,
-    whole_second,
+    utilities_of,
 )
 from hc_platform.charging.tables import (
     CHARGE_COMMANDS,
@@ -105,8 +105,10 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
     def load_devices(context: dg.OpExecutionContext, config: RunOptions) -> dg.Output[Loaded]:
         here = site()
         now = here.now()
-        as_of = whole_second(_instant(config.as_of) if config.as_of else now)
-        mode = mode_at(as_of, now)
+        try:
+            as_of, mode = instant_of(_instant(config.as_of) if config.as_of else None, now)
+        except ValueError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         news = take_news(here.registry, here.events, now=now) if mode == "live" else Delivered()
         # the marks first: what changes while the fleet is read makes the next run
         version, files = here.registry.version(), files_mark(here)
@@ -123,7 +125,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
     @dg.op(name="load_schedules")
     def schedules_op(context: dg.OpExecutionContext, loaded: Loaded) -> dg.Output[Schedules]:
         here = site()
-        schedules = load_schedules(here, loaded.as_of)
+        schedules = load_schedules(here, loaded.as_of, needed=utilities_of(loaded.fleet))
         if schedules.problem:
             context.log.error(f"the last good schedules stay in force: {schedules.problem}")
         names = sorted(schedules.tariffs) if schedules.tariffs else sorted(schedules.utilities)
@@ -202,7 +204,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
             checks.devices_have_schedules(decided),
             checks.regions_are_fresh(moer),
             checks.no_dead_letters(recent.collect(), loaded.started_at),
-            checks.devices_agree(here.registry.fleet()),
+            checks.devices_agree(loaded.fleet),
         ):
             yield check_result(check, dg.AssetKey(CHECKED[check.name]))
 

@@ -27,7 +27,7 @@ def charging_automation(
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.assets(*(t.name for t in TABLES)) - dg.AssetSelection.checks(apart),
-        tags={"dagster/max_runtime": str(_MAX_RUNTIME_S)},
+        tags={"dagster/max_runtime": str(_MAX_RUNTIME_S), "charge_control": "run"},
         description="Load devices, schedules and MOER; decide; enqueue; deliver; record.",
     )
     publish_job = _publish_job(settings, site)
