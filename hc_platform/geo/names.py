@@ -15,6 +15,7 @@ from rapidfuzz.process import cdist
 _KV: Final = re.compile(r"\b\d+(?:\.\d+)?(?:\s*[/-]\s*\d+(?:\.\d+)?)*\s*KV\b")
 _BANK: Final = re.compile(r"\b(?:BANK|BANKS|BK|BNK|XFMR|TRANSFORMER|TR)\s*(?:NO\s+)?\d{0,2}[A-Z]?$")
 _NUMBER: Final = re.compile(r"(?:\bNO\.?\s*|\bNUMBER\s+|#\s*)(?=\d)")
+_POWERHOUSE: Final = re.compile(r"\b(?:P H|POWER HOUSE)\b")
 _FEEDER: Final = re.compile(r"^(.*[^\s\d].*?)[\s_-]+\d{4,}[A-Z]?$")
 _NOISE: Final = frozenset({"SUBSTATION", "SUBSTN", "SUBSTA", "SUB", "SS", "STATION", "STA", "STN"})
 _DIRECTIONS: Final = {
@@ -34,7 +35,7 @@ _LAST: Final = {
 _ANYWHERE: Final = {
     "MT": "MOUNT", "MTN": "MOUNTAIN", "JCT": "JUNCTION", "CTR": "CENTER", "CENTRE": "CENTER", "HTS": "HEIGHTS",
     "SPGS": "SPRINGS", "SPG": "SPRING", "CRK": "CREEK", "CK": "CREEK", "VLY": "VALLEY", "LK": "LAKE", "RVR": "RIVER",
-    "HBR": "HARBOR", "ISL": "ISLAND", "PK": "PARK", "SQ": "SQUARE", "GR": "GROVE", "&": "AND",
+    "HBR": "HARBOR", "ISL": "ISLAND", "PK": "PARK", "SQ": "SQUARE", "GR": "GROVE", "PH": "POWERHOUSE", "&": "AND",
 }  # fmt: skip
 _COMPASS: Final = frozenset(_DIRECTIONS.values())
 
@@ -56,6 +57,7 @@ def normal_name(name: str) -> str:
     text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().upper().replace("'", "")
     text = _NUMBER.sub(" ", _KV.sub(" ", text))
     text = " ".join(re.sub(r"[^A-Z0-9&]+", " ", text).split())
+    text = _POWERHOUSE.sub("PH", text)
     text = _BANK.sub("", text).strip() or text
     text = _feederless(text)
     words = text.split()
@@ -79,7 +81,11 @@ def _feederless(text: str) -> str:
     return found[1].strip() if found and set(found[1].split()) - _NOISE else text
 
 
-def substation_in_feeder_names(names: pl.Series, pattern: str = r"^(.*\D)[\s_-]+\d{3,5}[A-Z]?$") -> pl.Series:
+FEEDER_NAME_PATTERN: Final = r"^(.*[A-Za-z].*?)[\s_-]+\d{3,5}[A-Z]?$"
+"""A substation's name, which may end in a number of its own ("PIT NO 1 1101"), and the feeder's number."""
+
+
+def substation_in_feeder_names(names: pl.Series, pattern: str = FEEDER_NAME_PATTERN) -> pl.Series:
     r"""The substation's name in feeder names, where the utility builds them from it ("ALPINE 1101").
 
     `pattern` is a regular expression whose first group is the name; NULL where it does not fit.

@@ -38,7 +38,8 @@ def match_substations(
 
     `feeders`: utility_code, feeder_id_external, substation_name and, where known, feeder_name and geometry (WKB);
     several rows of a feeder are its pieces. `substations`: substation_id, utility_code (NULL: an outside source that
-    does not tell; a candidate for all), substation_name, lon, lat (NULL: known by name only).
+    does not tell; a candidate for all), substation_name, lon, lat (NULL: known by name only); one listed under several
+    names stands in several rows.
     `feeder_name_pattern`: where a feeder has no substation_name, the regular expression whose first group finds it
     in feeder_name (`names.substation_in_feeder_names`); None: utilities that do not name feeders so.
     `overrides`: utility_code, feeder_id_external, substation_id (NULL: reviewed, none is right); a reviewed row is
@@ -115,7 +116,11 @@ def _by_name(named: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
                 theirs.drop("utility_code"), left_on="right", right_on="name"
             )
         )
-    return pl.concat(found) if found else _no_candidates(named, known)
+    every = pl.concat(found) if found else _no_candidates(named, known)
+    # a substation listed under several names is one candidate, by the name that fits best
+    return every.sort(pl.col("similarity").neg(), "right").unique(
+        [*_FEEDER, "substation_id"], keep="first", maintain_order=True
+    )
 
 
 def _no_candidates(named: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -148,7 +153,8 @@ def _distances(
         how="horizontal",
     )
     blank = pl.Series("row", range(feeders.height), dtype=pl.Int64).is_in(index.skipped.implode())
-    return pairs.unique([*_FEEDER, "substation_id"]), keys.filter(~blank).unique()
+    nearest = pairs.sort("distance_m").unique([*_FEEDER, "substation_id"], keep="first", maintain_order=True)
+    return nearest, keys.filter(~blank).unique()
 
 
 def _reviewed(named: pl.DataFrame, known: pl.DataFrame, overrides: pl.DataFrame | None) -> pl.DataFrame:

@@ -33,6 +33,9 @@ from hc_platform.geo.names import alike, marks, normal_name, normalized, substat
         ("Station 26", "26"),
         ("Station No. 026", "26"),
         ("CAMP 10", "CAMP 10"),
+        ("LOCKHEED NO.2", "LOCKHEED 2"),
+        ("El Dorado P H", "EL DORADO POWERHOUSE"),
+        ("EL DORADO PH", "EL DORADO POWERHOUSE"),
         ("Pawtucket #1 Sub", "PAWTUCKET 1"),
         ("Station", "STATION"),  # nothing else would be left
         ("BANK", "BANK"),
@@ -59,8 +62,16 @@ def test_columns_keep_their_order_and_their_nulls() -> None:
 
 
 def test_a_feeder_named_for_its_substation_tells_it() -> None:
-    names = pl.Series(["ALPINE 1101", "OAKLAND J 0409", "SF L-401", "1101", None, "ALPINE"])
-    assert substation_in_feeder_names(names).to_list() == ["ALPINE", "OAKLAND J", "SF L", None, None, None]
+    names = pl.Series(["ALPINE 1101", "OAKLAND J 0409", "SF L-401", "1101", None, "ALPINE", "PIT NO 1 1101"])
+    assert substation_in_feeder_names(names).to_list() == [
+        "ALPINE",
+        "OAKLAND J",
+        "SF L",
+        None,
+        None,
+        None,
+        "PIT NO 1",
+    ]
     assert substation_in_feeder_names(pl.Series(["12_ALPINE"]), r"^\d+_(.+)$").to_list() == ["ALPINE"]
 
 
