@@ -1,1 +1,1 @@
-"""Geometry as columns: centroids, boxes, lengths, order in space."""
+"""Geometry as columns: what each is, which areas and lines it lies in or by, and whose they are (docs/joins.md)."""
