@@ -26,6 +26,7 @@ from hc_platform.commands.near import lines_told
 from hc_platform.commands.registering import checked, read_csv, refuse_shared_address
 from hc_platform.commands.shared import DataDir, in_words, instant, known, opened, settings_of
 from hc_platform.ingesting import MistakeError
+from hc_platform.reference.reading import SHIPPED
 from hc_platform.settings import Settings
 from hc_platform.terminal import err, print_table, say
 
@@ -322,7 +323,7 @@ def _place(
         zip_tables=tables,
         territories=_local(settings.territories),
         sales=settings.utility_sales,
-        counties=settings.counties,
+        counties=settings.counties or SHIPPED / "counties.parquet",
         service_territory=settings.county_utilities,
     )
     ids = {file.eia_id: file.utility_id for file in tariffs.files.values() if file.eia_id}

@@ -16,8 +16,11 @@ from hc_platform.reference.reading import ReferenceDataError
 
 REFERENCE = "reference"
 REFERENCE_KEYS = [dg.AssetKey([REFERENCE, name]) for name in DATASETS]
-# once when they are not there, and every month: what a setting names may have a new edition
-_MONTHLY = dg.AutomationCondition.on_missing() | dg.AutomationCondition.cron_tick_passed("0 5 2 * *")
+# once when they are not there (on_missing() would wait for them to go missing again), and every month: what a setting
+# names may have a new edition
+_MONTHLY = dg.AutomationCondition.missing().newly_true() | dg.AutomationCondition.cron_tick_passed(
+    "0 5 2 * *"
+)
 
 
 def reference_assets(platform: Platform) -> list[dg.AssetsDefinition]:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -68,7 +69,9 @@ def test_a_run_fills_the_joined_tables_with_nothing_but_what_is_shipped(
     matched = platform.lake.scan(FEEDER_SUBSTATIONS).collect()
     assert set(matched["feeder_id_external"]) == feeders
     assert set(matched["status"]) == {"unmatched"}
-    assert not any("feeder_substations" in warning for warning in outcome.warnings), "not configured is no fault"
+    assert not any("feeder_substations" in warning for warning in outcome.warnings), (
+        "not configured is no fault"
+    )
 
     chargers = {
         r["device_id"]: r for r in platform.lake.scan(DEVICE_FEEDERS).collect().filter(rank=1).to_dicts()
@@ -121,6 +124,31 @@ def test_reference_tables_are_shipped_or_empty_and_say_which_setting_fills_them(
     told = "; ".join(outcome.warnings)
     for setting in ("HC_TERRITORIES", "HC_BA_ZONES", "HC_PRICING_NODES", "HC_SUBSTATIONS"):
         assert f"set {setting} to a path" in told
+
+
+def test_outlines_are_made_once_and_chargers_alone_do_not_set_the_joins_going(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    def asked(
+        cursor: Any = None, at: datetime = datetime(2026, 11, 10, 12, tzinfo=UTC)
+    ) -> tuple[set[str], Any]:
+        result = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor, evaluation_time=at)
+        return {r.key.to_user_string() for r in result.results if r.true_subset.size}, result.cursor
+
+    first, cursor = asked()
+    assert {f"reference/{t.name}" for t in LAKE_TABLES} <= first
+    assert run_reference(definitions, instance).success
+    assert run_national(definitions, instance).success
+    again, cursor = asked(cursor, datetime(2026, 11, 10, 12, 1, tzinfo=UTC))
+    assert not [name for name in again if name.startswith("reference/")]
+    _, cursor = asked(cursor, datetime(2026, 11, 10, 12, 2, tzinfo=UTC))
+    instance.report_runless_asset_event(dg.AssetMaterialization("devices"))
+    minute, cursor = asked(cursor, datetime(2026, 11, 10, 12, 3, tzinfo=UTC))
+    assert "device_feeders" not in minute
+    night, cursor = asked(cursor, datetime(2026, 11, 11, 4, 0, 30, tzinfo=UTC))
+    assert "device_feeders" in night
+    month, _ = asked(cursor, datetime(2026, 12, 2, 5, 0, 30, tzinfo=UTC))
+    assert {f"reference/{t.name}" for t in LAKE_TABLES} <= month
 
 
 def test_a_reference_file_that_cannot_be_used_stops_its_table_alone_and_the_old_rows_stay(
