@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,7 +90,7 @@ def deliver(
             for command in claimed:
                 if _is_over(command, now()):
                     _settle(registry, _expired(command), owner, told)
-            outcomes = pool.map(lambda c: _attempt(downlink, c, key), fit)
+            outcomes = pool.map(lambda c: _attempt(downlink, c, key, now()), fit)
             for command, outcome in zip(fit, outcomes, strict=True):
                 after = _after(command, outcome, now(), quota, downlink.confirms)
                 throttled = isinstance(outcome, ThrottledError)
@@ -102,10 +102,10 @@ def deliver(
     return told
 
 
-def _attempt(downlink: Downlink, command: Command, key: bytes | None) -> str | DownlinkError:
+def _attempt(downlink: Downlink, command: Command, key: bytes | None, at: datetime) -> str | DownlinkError:
     """The message id, or why there is none; nothing is raised, so that one command's trouble is not the others'."""
     try:
-        return downlink.send(command, encode(command, key=key))
+        return downlink.send(command, encode(command, key=key, at=at))
     except DownlinkError as error:
         return error
     except ValueError as error:
@@ -203,35 +203,73 @@ def _flag(registry: Registry, command: Command) -> None:
         registry.put_device(device.model_copy(update={"flag": command.error}), now=command.updated_at)
 
 
+class OutOfReachError(Exception):
+    """The registry takes no write, so no event can be taken in now."""
+
+
 def take_news(registry: Registry, events: Events, *, now: datetime) -> Delivered:
-    """Take in all that waits. An inbox that fails is an alert and holds up no decision: cars wait to be released."""
+    """Take in all that waits. An inbox that fails is an alert and holds up no decision: cars wait to be released.
+
+    Nor does a single event, and it does not come again. Only where the registry takes no write all come again.
+    """
     told = Delivered()
     try:
         told = take_in(registry, events.receive(), now=now)
         events.done()
+    except OutOfReachError as error:
+        told.alerts.append(f"news of devices wait, the registry takes no write: {error}")
     except DownlinkError as error:
         told.alerts.append(f"news of devices cannot be read: {error}")
+    except Exception as error:  # an unforeseen fault of a library
+        told.alerts.append(f"news of devices cannot be read: {type(error).__name__}: {error}")
     return told
 
 
 def take_in(registry: Registry, events: Iterable[Delivery | Uplink], *, now: datetime) -> Delivered:
-    """Note delivery events and uplinks; re-send to a device that says otherwise, at most three times, then alert.
+    """Note delivery events and uplinks; re-send to a device that says otherwise, at most three times, then alert once.
 
-    `counts`: acked, undelivered, agreed, diverged, resent, unknown.
+    A device's clock is not believed where it is ahead of ours. An event that the registry will not take, twice, while
+    it takes another write in between, is counted as unreadable and told; the others go on.
+
+    `counts`: acked, undelivered, agreed, diverged, resent, unknown, late (older than what the device said since, and
+    judged no more), unreadable. Raises OutOfReachError.
     """
     told = Delivered()
     for event in events:
-        if isinstance(event, Delivery):
-            # by our clock: tables are written by time of change, and a device's clock may be anywhere
-            command = registry.acknowledge(event.message_id, delivered=event.delivered, now=now)
-            told.counts["unknown" if command is None else "acked" if event.delivered else "undelivered"] += 1
-            continue
-        control = registry.report(event.device_id, event.state, at=event.at)
-        if control is None or control.ver == 0:
-            told.counts["unknown"] += 1
-        else:
-            _compare(registry, control, event, now, told)
+        try:
+            _take_in_one(registry, event, now, told)
+        except Exception:
+            _ask_for_a_write(registry, now)
+            try:
+                _take_in_one(registry, event, now, told)
+            except Exception as error:
+                told.counts["unreadable"] += 1
+                told.alerts.append(f"{event} cannot be taken in: {type(error).__name__}: {error}")
     return told
+
+
+def _ask_for_a_write(registry: Registry, now: datetime) -> None:
+    """Whose fault was it, the event's or the registry's? Raises OutOfReachError."""
+    try:
+        registry.remember("news/trouble", now.isoformat())
+    except Exception as error:
+        raise OutOfReachError(f"{type(error).__name__}: {error}") from error
+
+
+def _take_in_one(registry: Registry, event: Delivery | Uplink, now: datetime, told: Delivered) -> None:
+    if isinstance(event, Delivery):
+        # by our clock: tables are written by time of change, and a device's clock may be anywhere
+        command = registry.acknowledge(event.message_id, delivered=event.delivered, now=now)
+        told.counts["unknown" if command is None else "acked" if event.delivered else "undelivered"] += 1
+        return
+    uplink = replace(event, at=min(event.at, now))
+    control = registry.report(uplink.device_id, uplink.state, at=uplink.at)
+    if control is None or control.ver == 0:
+        told.counts["unknown"] += 1
+    elif (control.reported_at, control.reported) != (uplink.at, uplink.state):
+        told.counts["late"] += 1
+    else:
+        _compare(registry, control, uplink, now, told)
 
 
 def _compare(registry: Registry, control: Control, uplink: Uplink, now: datetime, told: Delivered) -> None:
@@ -254,9 +292,12 @@ def _compare(registry: Registry, control: Control, uplink: Uplink, now: datetime
         return
     told.counts["diverged"] += 1
     if control.resends >= MAX_RESENDS:
-        told.alerts.append(
-            f"{control.device_id}: says {uplink.state} after {control.resends} re-sends of {newest.desired}"
-        )
+        key, ver = f"diverged/{control.device_id}", str(control.ver)
+        if registry.recall(key) != ver:  # once a version, not at every uplink
+            registry.remember(key, ver)
+            told.alerts.append(
+                f"{control.device_id}: says {uplink.state} after {control.resends} re-sends of {newest.desired}"
+            )
         return
     priority = 0 if newest.desired == "allow" else 1
     reasons = newest.reasons | int(Reason.DIVERGED)

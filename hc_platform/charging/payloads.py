@@ -45,7 +45,7 @@ class Decoded:
     end: datetime | None = None
     """End of the pause, UTC, exclusive (the payload's own end is the last second that is paused)."""
     resume_after: timedelta | None = None
-    """A legacy pause may end by itself; this platform never asks for that."""
+    """So long after it arrives a legacy pause ends by itself."""
     tagged: bool = False
     """Whether it carries a tag. It was checked if and only if a key was given."""
 
@@ -56,7 +56,7 @@ class Decoded:
         return f"{self.kind} for {self.resume_after}" if self.resume_after else self.kind
 
 
-def encode(command: Command, *, key: bytes | None = None) -> bytes:
+def encode(command: Command, *, key: bytes | None = None, at: datetime | None = None) -> bytes:
     """The payload of a command: 4 bytes (allow, pause) or 10 (window), and 8 more with a key.
 
     The device compares whole seconds, so a window is widened to whole seconds: the start goes down, the end up. It is
@@ -64,7 +64,8 @@ def encode(command: Command, *, key: bytes | None = None) -> bytes:
     inclusive and ours is not: its last paused second is the one before our end (case 1).
 
     Allow is the legacy allow for both protocols: it cancels whatever window the device holds. A legacy device is told
-    that it pauses, and after how many minutes it resumes should the allow never come.
+    that it pauses, and after how many minutes it resumes should the allow never come. It counts them from when it hears
+    of it, so they are those left `at` the send, of the whole window where no instant is given; at least 1.
 
     Raises PayloadError: a window device cannot pause without a window; a window that is empty, or not between 2026 and
     2162; a key that has not 32 bytes.
@@ -72,17 +73,22 @@ def encode(command: Command, *, key: bytes | None = None) -> bytes:
     if command.desired == "allow":
         body = _SWITCH.pack(_CHARGE_CONTROL, _ALLOW, 0)
     elif command.protocol == "legacy":
-        body = _SWITCH.pack(_CHARGE_CONTROL, _PAUSE, _resume_minutes(command))
+        body = _SWITCH.pack(_CHARGE_CONTROL, _PAUSE, _resume_minutes(command, at))
     else:
         body = _window(command)
     return body if key is None else body + _tag(body, key)
 
 
-def _resume_minutes(command: Command) -> int:
-    """The whole pause in minutes, rounded up: should the allow be lost for good, the car still gets its charge."""
-    if command.window_start is None or command.window_end is None:
+def _resume_minutes(command: Command, at: datetime | None) -> int:
+    """What is left of the pause, rounded up: should the allow be lost for good, the car still gets its charge.
+
+    0, which the device takes for no end, only where there is none.
+    """
+    start, end = command.window_start, command.window_end
+    if start is None or end is None:
         return 0
-    return min(-((command.window_start - command.window_end) // timedelta(minutes=1)), _MOST_MINUTES)
+    minutes = -((max(start, at or start) - end) // timedelta(minutes=1))
+    return min(max(minutes, 1), _MOST_MINUTES)
 
 
 def _window(command: Command) -> bytes:

@@ -21,7 +21,7 @@ _BUSY_S = 300
 class SqsEvents:
     """Reads up to `most` messages at a time; they are deleted when done, and come again after 5 minutes if not.
 
-    What cannot be read is counted and kept in <rejected>/rejected.jsonl first, and only then deleted.
+    What cannot be read is counted and kept in <rejected>/rejected-<UTC day>.jsonl first, and only then deleted.
     """
 
     def __init__(

@@ -10,12 +10,14 @@ from pathlib import Path
 
 
 def append_line(path: Path, record: Mapping[str, object], *, durable: bool = False) -> None:
-    """Append one JSON line with a single O_APPEND write, so that lines of several writers never mix.
+    r"""Append one JSON line with a single O_APPEND write, so that lines of several writers never mix.
 
-    `durable` waits until it is on disk. Raises OSError, also where the disk took only a part of it.
+    Half a surrogate pair, which is no UTF-8, is written as JSON's \ud800. `durable` waits until it is on disk.
+    Raises OSError, also where the disk took only a part of it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n"
+    text = json.dumps(record, ensure_ascii=False, default=str)
+    line = text.encode(errors="backslashreplace") + b"\n"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         if os.write(file, line) != len(line):

@@ -66,6 +66,22 @@ def test_the_documents_examples_are_read() -> None:
         ({"device_id": "ch-1", "state": "paused", "at": 1}, "state is 'paused'"),
         ({"message_id": "m", "delivered": "yes", "at": 1}, "delivered is 'yes'"),
         ({"message_id": 4, "delivered": True, "at": 1}, "message_id is 4"),
+        ("[" * 60_000, "nested too deeply"),
+        ("[" * 200_000, "200000 characters"),
+        ('{"state": ' + "[" * 900 + "]" * 900 + ', "device_id": "ch-1", "at": 1}', "state is"),
+        ('{"device_id": "\\ud800", "state": "pause", "at": 1}', "device_id is .*ud800"),
+        ({"device_id": "a" * 129, "state": "pause", "at": 1}, "device_id is .*at most 128"),
+        ({"device_id": "ch-1\n", "state": "pause", "at": 1}, "device_id is"),
+        ({"device_id": None, "state": "pause", "at": 1}, "device_id is None"),
+        ({"device_id": "ch-1", "state": ["pause"], "at": 1}, "state is"),
+        ({"device_id": "ch-1", "state": "pause", "at": "9999-12-31T23:00:00-05:00"}, "at is"),
+        ({"device_id": "ch-1", "state": "pause", "at": "\ud800"}, "at is"),
+        ({"device_id": "ch-1", "state": "pause", "at": float("nan")}, "at is nan"),
+        ('{"message_id": "\\udfff", "delivered": true, "at": 1}', "message_id is .*printable"),
+        ({"message_id": "m" * 257, "delivered": True, "at": 1}, "message_id has 257"),
+        ({"message_id": "a\x00b", "delivered": True, "at": 1}, "message_id is .*printable"),
+        ({**aws_event(), "WirelessDeviceId": "\ud800"}, "WirelessDeviceId is"),
+        (aws_event(Seq=[7]), "Seq is"),
         (aws_event("lost"), "eventType is 'lost'"),
         (aws_event(Seq=None), "Seq is None"),
         (aws_event(Seq=True), "Seq is True"),
@@ -75,3 +91,31 @@ def test_the_documents_examples_are_read() -> None:
 def test_what_cannot_be_believed_is_refused_by_name(said: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_event(said if isinstance(said, str) else json.dumps(said))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = (
+    "device_id",
+    "state",
+    "at",
+    "message_id",
+    "delivered",
+    "WirelessDeviceId",
+    "eventType",
+    "Sidewalk",
+    "Seq",
+)
+
+
+@given(said=st.dictionaries(st.sampled_from(FIELDS), json_values) | st.text())
+def test_whatever_is_said_is_an_event_or_a_value_error(said: Any) -> None:
+    try:
+        event = parse_event(said if isinstance(said, str) else json.dumps(said))
+    except ValueError as error:
+        str(error).encode()
+        return
+    assert event is None or isinstance(event, Delivery | Uplink)

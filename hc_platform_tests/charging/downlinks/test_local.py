@@ -1,6 +1,7 @@
 """The folder: several writers at once, and an inbox that loses nothing and stops for nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hc_platform.charging.downlinks.base import Delivery, DownlinkError, Uplink
-from hc_platform.charging.downlinks.local import FileEvents, LocalDownlink, sent
+from hc_platform.charging.downlinks.local import FileEvents, LocalDownlink, prune, sent
 from hc_platform.charging.payloads import encode
 from hc_platform_tests.charging.downlinks.making import END, START, command
 
@@ -26,6 +27,11 @@ for ver in range(1, 301):
 """
 UPLINK = '{"device_id": "ch-1", "state": "pause", "at": "2026-07-01T23:00:04Z"}'
 DELIVERY = '{"message_id": "w-1/7", "delivered": true, "at": "2026-07-01T17:00:00-06:00"}'
+
+
+def rejected(inbox: Path) -> list[dict[str, str]]:
+    days = sorted((inbox / "rejected").glob("rejected-????-??-??.jsonl"))
+    return [json.loads(line) for day in days for line in day.read_text().splitlines()]
 
 
 def test_a_send_is_one_line_that_people_can_read(tmp_path: Path) -> None:
@@ -93,7 +99,7 @@ def test_bad_lines_are_kept_with_the_reason_and_hold_up_nothing(tmp_path: Path) 
     events = FileEvents(tmp_path)
     assert [event.device_id for event in events.receive()] == ["ch-1"]
     events.done()
-    kept = [json.loads(line) for line in (tmp_path / "rejected" / "rejected.jsonl").read_text().splitlines()]
+    kept = rejected(tmp_path)
     assert events.rejected == len(kept) == 5
     assert [line["text"] for line in kept[:4]] == bad
     assert all(line["reason"] and line["source"] == "a.jsonl" for line in kept)
@@ -129,3 +135,40 @@ def test_an_inbox_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
     events = FileEvents(tmp_path / "none")
     assert events.receive() == []
     events.done()
+
+
+def test_a_file_too_large_is_kept_whole_and_holds_up_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        (tmp_path / "a.jsonl").write_text(f"{UPLINK}\n" * 10)
+        (tmp_path / "b.jsonl").write_text(DELIVERY)
+        events = FileEvents(tmp_path, most_bytes=len(UPLINK) * 5)
+        assert [type(event) for event in events.receive()] == [Delivery]
+        events.done()
+        assert (events.rejected, events.waiting()) == (1, False)
+    whole = [path.read_text() for path in (tmp_path / "rejected").glob("*.whole")]
+    assert whole == [f"{UPLINK}\n" * 10] * 2
+    assert all("kept whole as a" in line["reason"] for line in rejected(tmp_path))
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_are_done(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").mkdir()
+    (tmp_path / "b.jsonl").write_text(DELIVERY)
+    events = FileEvents(tmp_path)
+    assert len(events.receive()) == 1
+    with pytest.raises(DownlinkError, match=r"cannot read .*a\.jsonl"):
+        events.done()
+    assert [path.name for path in (tmp_path / "done").iterdir()] == ["b.jsonl"]
+
+
+def test_old_sends_and_old_news_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    now = datetime(2026, 7, 31, 12, tzinfo=UTC)
+    kept = ["sent-2026-07-01.jsonl", "done/new.jsonl", "rejected/rejected-2025-01-01.jsonl", "waiting.jsonl"]
+    gone = ["sent-2025-12-31.jsonl", "sent-2026-06-30.jsonl", "done/old.jsonl"]
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}\n")
+        old = (now - timedelta(days=30, seconds=-1 if name == "done/new.jsonl" else 1)).timestamp()
+        os.utime(tmp_path / name, (old, old))
+    assert prune(tmp_path, 30, now) == len(gone)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.jsonl")) == sorted(kept)
+    assert prune(tmp_path, 30, now) == prune(tmp_path / "none", 30, now) == 0

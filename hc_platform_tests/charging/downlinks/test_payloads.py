@@ -30,17 +30,17 @@ def device_pauses(payload: bytes, at: datetime) -> bool:
     return start <= (at - EPOCH) // SECOND <= end
 
 
-def vectors() -> list[tuple[str, str, str, str, str]]:
+def vectors() -> list[tuple[str, str, str, str, str, str]]:
     text = (PROJECT_DIR / "docs" / "downlink.md").read_text(encoding="utf-8")
     table = text.partition("<!-- vectors -->")[2].partition("<!-- end of vectors -->")[0]
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    return [tuple(row) for row in rows if len(row) == 5 and re.fullmatch(r"[0-9a-f ]+", row[4])]
+    return [tuple(row) for row in rows if len(row) == 6 and re.fullmatch(r"[0-9a-f ]+", row[5])]
 
 
 def test_the_documents_vectors_are_what_is_sent() -> None:
     found = vectors()
-    assert len(found) >= 6
-    for desired, protocol, window, key, payload in found:
+    assert len(found) >= 15
+    for desired, protocol, window, at, key, payload in found:
         start, _, end = window.partition(" to ")
         times = (
             {"window_start": start, "window_end": end} if end else {"window_start": None, "window_end": None}
@@ -48,7 +48,8 @@ def test_the_documents_vectors_are_what_is_sent() -> None:
         what = command(
             desired, protocol=protocol, **{k: v for k, v in times.items() if v or desired == "pause"}
         )
-        assert encode(what, key=bytes.fromhex(key) if key != "none" else None).hex(" ") == payload
+        sent_at = datetime.fromisoformat(at) if at != "-" else None
+        assert encode(what, key=bytes.fromhex(key) if key != "none" else None, at=sent_at).hex(" ") == payload
 
 
 @given(window=windows, tagged=st.booleans())
@@ -110,6 +111,20 @@ def test_a_legacy_pause_says_after_how_many_minutes_it_ends_should_the_allow_be_
     length = -((START - END) // timedelta(minutes=1))
     assert payload == bytes([0x10, 0, length % 256, length // 256])
     assert decode(payload).resume_after == timedelta(minutes=length) >= END - START
+
+
+@given(window=windows, since=st.timedeltas(timedelta(days=-1), timedelta(days=4)))
+def test_a_legacy_pause_sent_late_ends_with_its_window_within_a_minute(
+    window: tuple[datetime, datetime], since: timedelta
+) -> None:
+    start, end = window
+    at = start + since
+    resumes = decode(
+        encode(command(protocol="legacy", window_start=start, window_end=end), at=at)
+    ).resume_after
+    assert resumes
+    left = end - max(start, at)
+    assert max(left, SECOND) <= resumes < max(left + timedelta(minutes=1), timedelta(minutes=1, seconds=1))
 
 
 @pytest.mark.parametrize(

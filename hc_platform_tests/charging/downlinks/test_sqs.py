@@ -78,7 +78,8 @@ def test_what_cannot_be_read_is_kept_before_it_is_deleted(queue: tuple[Any, str]
     blocked.unlink()
     events.done()
     assert (waiting(sqs, url), events.rejected) == ((0, 0), 1)
-    (kept,) = (json.loads(line) for line in (blocked / "rejected.jsonl").read_text().splitlines())
+    (day,) = blocked.glob("rejected-*.jsonl")
+    (kept,) = (json.loads(line) for line in day.read_text().splitlines())
     assert kept["text"] == "nonsense"
     assert kept["reason"]
 

@@ -166,4 +166,8 @@ def explained(
     if command.status in ("pending", "sending", "dead", "dropped"):
         return True
     last = bad.came.get(to)
-    return last is None or last[0] != encode(command) or (cut_at is not None and cut_at >= last[1])
+    return (
+        last is None
+        or last[0] != encode(command, at=command.sent_at)
+        or (cut_at is not None and cut_at >= last[1])
+    )
