@@ -55,7 +55,10 @@ def _reference(dataset: Dataset, platform: Platform) -> dg.AssetsDefinition:
             rows = build_reference(dataset, platform.settings, platform.lake, platform.catalog)
         except ReferenceDataError as error:
             raise dg.Failure(f"{error}; the old rows stay", allow_retries=False) from error
-        checks = check_reference(dataset, rows, platform.settings)
+        kept = rows.is_empty() and not dataset.configured(platform.settings)
+        if kept:  # a shell that lacks the setting must not empty what the daemon has read
+            rows = platform.lake.scan(table).collect()
+        checks = check_reference(dataset, rows, platform.settings, kept=kept and rows.height > 0)
         yield from (check_result(c, key) for c in checks)
         refuse_if_blocked(checks)
         platform.lake.replace(table, {}, rows, run_id=context.run.run_id)

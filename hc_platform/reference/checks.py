@@ -21,8 +21,13 @@ REFERENCE_CHECKS: Final = {
 }
 
 
-def check_reference(dataset: Dataset, rows: pl.DataFrame, settings: Settings) -> list[Check]:
-    """All of REFERENCE_CHECKS, in their order; an empty table of a setting that is not set passes but the first."""
+def check_reference(
+    dataset: Dataset, rows: pl.DataFrame, settings: Settings, *, kept: bool = False
+) -> list[Check]:
+    """All of REFERENCE_CHECKS, in their order; an empty table of a setting that is not set passes but the first.
+
+    `kept`: the rows are those read before, because the setting is not set now.
+    """
     key = dataset.table.key
     there = dataset.configured(settings) or rows.height > 0
     low, high = dataset.rows
@@ -34,7 +39,12 @@ def check_reference(dataset: Dataset, rows: pl.DataFrame, settings: Settings) ->
     beside = f"; write them into the file's NAME.about.yaml ({', '.join(dataset.environment)})"
     counts = f"{rows.height:,} rows, expected {low:,} to {high:,}"
     return [
-        Check("is_configured", there, False, said if there else f"empty: {mend}"),
+        Check(
+            "is_configured",
+            there and not kept,
+            False,
+            f"the rows read before stay: {mend} anew" if kept else said if there else f"empty: {mend}",
+        ),
         Check(
             "rows_are_plausible",
             not there or low <= rows.height <= high,

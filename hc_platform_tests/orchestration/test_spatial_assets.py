@@ -159,6 +159,9 @@ def test_a_reference_file_that_cannot_be_used_stops_its_table_alone_and_the_old_
     with_file = replace(platform, settings=platform.settings.model_copy(update={"substations": str(good)}))
     assert run_reference(build_definitions(with_file), instance).success
     assert platform.lake.scan(SUBSTATIONS).collect()["substation_name"].to_list() == ["ALPINE"]
+    without = run_reference(build_definitions(platform), instance)
+    assert "HC_SUBSTATIONS" in next(w for w in without.warnings if "the rows read before stay" in w)
+    assert platform.lake.scan(SUBSTATIONS).collect().height == 1
     good.write_text("utility_code,name,lat,lon\npge,ALPINE,thirty,-119.9\n")
     outcome = run_reference(build_definitions(with_file), instance)
     assert not outcome.success
