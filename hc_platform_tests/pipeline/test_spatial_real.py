@@ -87,7 +87,7 @@ def test_pge_feeders_find_their_substation_by_name_and_the_number_in_the_id_agre
         lon=nowhere,
         lat=nowhere,
     ).unique(["substation_id", "substation_name"], maintain_order=True)
-    for named, expected in ((pl.col("Substation"), (2936, 92)), (pl.lit(None, pl.String), (2914, 114))):
+    for named, expected in ((pl.col("Substation"), (2938, 90)), (pl.lit(None, pl.String), (2916, 112))):
         rows = feeders.select(
             utility_code=pl.lit("pge"),
             feeder_id_external="FeederID",
