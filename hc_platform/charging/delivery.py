@@ -308,10 +308,7 @@ def _compare(registry: Registry, control: Control, uplink: Uplink, now: datetime
 
 
 def _newest_command(registry: Registry, control: Control) -> Command | None:
-    found = [
-        c for page in registry.commands(device_id=control.device_id) for c in page if c.ver == control.ver
-    ]
-    return found[0] if found else None
+    return registry.command(control.device_id, control.ver)
 
 
 def expected_state(control: Control, protocol: str, at: datetime) -> State:

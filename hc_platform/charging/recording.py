@@ -44,10 +44,7 @@ def record_devices(site: Site) -> int | None:
     version = str(site.registry.version())
     if site.registry.recall("recorded/devices") == version and site.lake.version(DEVICES) >= 0:
         return None
-    names = DEVICES.names
-    rows = [{n: getattr(device, n) for n in names} for page in site.registry.devices() for device in page]
-    frame = pl.DataFrame(rows, schema=DEVICES.schema, orient="row") if rows else DEVICES.empty()
-    written = site.lake.replace(DEVICES, {}, frame)
+    written = site.lake.replace(DEVICES, {}, site.registry.registered())
     site.registry.remember("recorded/devices", version)
     return written
 

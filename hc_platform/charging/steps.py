@@ -257,21 +257,14 @@ def _command(row: Mapping[str, Any], now: datetime) -> Command:
 
 def send_heartbeats(site: Site, decided: Decided, schedules: Schedules, now: datetime) -> int:
     """Say a standing window again to devices whose policy wants that; the same window, the same command_id."""
-    due = {n: timedelta(seconds=p.heartbeat_s) for n, p in schedules.policies.items() if p.heartbeat_s}
+    beats = {n: timedelta(seconds=p.heartbeat_s) for n, p in schedules.policies.items() if p.heartbeat_s}
     paused = decided.frame.filter(
-        pl.col("policy_id").is_in(list(due)) & (pl.col("desired") == "pause") & ~pl.col("commanded")
+        pl.col("policy_id").is_in(list(beats)) & (pl.col("desired") == "pause") & ~pl.col("commanded")
     )
-    sent = 0
-    for row in paused.iter_rows(named=True):
-        for page in site.registry.commands(device_id=row["device_id"]):
-            for command in page:
-                quiet = command.sent_at is not None and now - command.sent_at >= due[row["policy_id"]]
-                if command.ver == row["ver"] and command.status in ("sent", "acked") and quiet:
-                    reasons = command.reasons | int(Reason.HEARTBEAT)
-                    sent += site.registry.resend(
-                        command.device_id, command.ver, priority=2, reasons=reasons, count=False, now=now
-                    )
-    return sent
+    due = {
+        device: now - beats[policy] for device, policy in paused.select("device_id", "policy_id").iter_rows()
+    }
+    return site.registry.say_again(due, reasons=int(Reason.HEARTBEAT), now=now) if due else 0
 
 
 def moer_classes(moer: Moer, policies: Mapping[str, Policy], as_of: datetime) -> dict[str, str]:

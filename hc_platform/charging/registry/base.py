@@ -43,13 +43,25 @@ class Registry(Protocol):
         """One device."""
 
     def devices(self, status: DeviceStatus | None = None) -> Iterator[list[Device]]:
-        """All devices, or those of a status, page by page, by device_id within a status."""
+        """All devices, or those of a status, page by page, by device_id within a status.
+
+        Rows that cannot be read are left out: see `unreadable`.
+        """
 
     def fleet(self) -> pl.DataFrame:
         """What a decision needs: every active device, and every inactive one whose control still says pause.
 
         One row a device, in no promised order: the columns of `FLEET` (device fields, then its control's, NULL where
-        it has none yet).
+        it has none yet). Rows that cannot be read are left out: see `unreadable`.
+        """
+
+    def registered(self) -> pl.DataFrame:
+        """All devices with the columns of table DEVICES, in no promised order; those that cannot be read left out."""
+
+    def unreadable(self) -> list[str]:
+        """One line "device_id: what is wrong" a row that another program wrote against the models.
+
+        Those that this object's last `fleet`, `registered` or `devices` (as far as it was read) left out.
         """
 
     def version(self) -> int:
@@ -78,7 +90,8 @@ class Registry(Protocol):
     def next_due(self) -> Due:
         """The least next_check_at of active devices, and the least instant at which `claim` will find something.
 
-        A command behind another version of its device in flight counts from the end of that lease. May be past.
+        Devices that cannot be read do not count, for no decision would ever move them on. A command behind another
+        version of its device in flight counts from the end of that lease. May be past.
         """
 
     def claim(self, *, now: datetime, limit: int, lease_until: datetime, owner: str) -> list[Command]:
@@ -87,7 +100,8 @@ class Registry(Protocol):
         Taken: pending or sent with next_try_at <= now; sending whose lease is over. Never one whose device has a newer
         version (it is marked superseded instead), never while another version of that device is leased.
         Each comes back as sending with attempts + 1 and `updated_at` = now; of several claimers one gets it. While
-        others claim too, fewer than `limit` may come though more are due.
+        others claim too, fewer than `limit` may come though more are due. One whose device has no control any more
+        becomes a dead letter that says so.
         """
 
     def settle(self, command: Command, *, owner: str) -> bool:
@@ -110,7 +124,8 @@ class Registry(Protocol):
         """An uplink told the device's state; older reports than the stored one are ignored. None: unknown device.
 
         Changes neither rev nor ver: a report is no decision. A device that was never decided gets a control with rev 1,
-        ver 0 and nothing desired, which keeps the report; its first decision then has rev 2.
+        ver 0 and nothing desired, which keeps the report; its first decision then has rev 2. It is due for a check at
+        the report's time, so that a first decision that lost the race to it is made again at once.
         """
 
     def resend(
@@ -121,13 +136,23 @@ class Registry(Protocol):
         It is due at once, and its attempts are counted anew. False unless it is the device's newest version.
         """
 
+    def say_again(self, due: Mapping[str, datetime], *, reasons: int, now: datetime) -> int:
+        """Heartbeats: put standing pauses back to pending, the same command_id; returns how many.
+
+        Of each device id: its newest version, if that is a pause, sent or acked, last sent at or before the instant
+        given. It gets priority 2, these reasons beside its own, attempts 0, and is due at once.
+        """
+
+    def command(self, device_id: str, ver: int) -> Command | None:
+        """One version of what was asked of a device."""
+
     def commands(
         self, *, device_id: str | None = None, status: str | None = None, since: datetime | None = None
     ) -> Iterator[list[Command]]:
         """Commands page by page: of a device, of a status, updated at or after `since`; all that is given must hold.
 
         One that changes while the pages are read may come twice. Closed ones (acked, dead, superseded, dropped) are
-        kept for 90 days (`rules.KEEP`).
+        kept for 14 days (`rules.KEEP`); the lake keeps them for ever.
         """
 
     def take_tokens(self, wanted: int, *, rate: float, burst: float, now: datetime) -> int:

@@ -8,25 +8,39 @@ a control, the device's status and its due time. Writers other than this one mus
 """
 # ruff: noqa: D102 - what a method promises stands in `base`
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, Final, get_args
 
 import boto3
 import polars as pl
 
 from hc_platform.charging.models import Change, Command, Control, Device, DeviceStatus, State
+from hc_platform.charging.registry import dynamo_again as again
 from hc_platform.charging.registry import dynamo_outbox as outbox
 from hc_platform.charging.registry.base import ConflictError, Due
 from hc_platform.charging.registry.dynamo_client import Client, Row, TryAgainError, patiently, put, update
 from hc_platform.charging.registry.dynamo_outbox import Store
 from hc_platform.charging.registry.dynamo_tables import SHARDS, create_tables, table_names
-from hc_platform.charging.registry.rows import micros, spread, to_model, to_models, to_row
+from hc_platform.charging.registry.rows import (
+    control_of,
+    device_row,
+    fleet_row,
+    frame_of_rows,
+    micros,
+    sift,
+    spread,
+    to_model,
+    to_row,
+)
 from hc_platform.charging.registry.rules import check, draw, full, pour
-from hc_platform.charging.tables import FLEET
+from hc_platform.charging.tables import DEVICES, FLEET
 
 _AT_ONCE = 16
+_STATUSES: Final = {status: status for status in get_args(DeviceStatus)}
+_OTHER_STATUS: Final = f"NOT #status IN ({', '.join(f':{status}' for status in _STATUSES)})"
 
 
 class DynamoRegistry:
@@ -50,6 +64,7 @@ class DynamoRegistry:
         names = table_names(prefix)
         self._devices, self._schedules = names["devices"], names["tou-schedules"]
         self._pool = ThreadPoolExecutor(_AT_ONCE)
+        self._unreadable: dict[str, str] = {}
         self._store = Store(self.client, self._devices, names["commands"], self._pool)
 
     def create_tables(self) -> None:
@@ -95,27 +110,43 @@ class DynamoRegistry:
         return to_model(Device, row) if row and "status" in row else None
 
     def devices(self, status: DeviceStatus | None = None) -> Iterator[list[Device]]:
-        for wanted in (status,) if status else ("active", "inactive"):
-            for page in self._of_status(wanted):
-                yield to_models(Device, page)
-
-    def _of_status(self, status: str, only: str | None = None, **values: str) -> Iterator[list[Row]]:
-        return self.client.query(
-            self._devices, "#status = :status", index="by-status", status=status, only=only, **values
-        )
+        self._unreadable = {}
+        text, known = "#status = :status", get_args(DeviceStatus)
+        pages: list[Iterator[list[Row]]] = [
+            self.client.query(self._devices, text, index="by-status", status=wanted)
+            for wanted in ((status,) if status else known)
+        ]
+        if not status:
+            pages.append(self.client.scan(self._devices, _OTHER_STATUS, index="by-status", **_STATUSES))
+        for page in chain.from_iterable(pages):
+            if found := sift(page, lambda row: to_model(Device, row), self._unreadable):
+                yield found
 
     def fleet(self) -> pl.DataFrame:
-        stored: dict[str, pl.DataType] = {
-            n: pl.Int64() if isinstance(t, pl.Datetime) else t for n, t in FLEET.items()
-        }
-        frames = [pl.DataFrame(schema=FLEET)]
-        left_paused = self._of_status("inactive", "#control.#desired = :pause", pause="pause")
-        for pages in (self._of_status("active"), left_paused):
-            for page in pages:
-                rows = [_whole(r) | r.get("control", {}) | {"spread": spread(r["device_id"])} for r in page]
-                columns = [pl.Series(n, [r.get(n) for r in rows], dtype=t) for n, t in stored.items()]
-                frames.append(pl.DataFrame(columns).cast(pl.Schema(FLEET)))
-        return pl.concat(frames)
+        wanted = f"#status = :active OR #control.#desired = :pause OR {_OTHER_STATUS}"
+        return self._frame(
+            FLEET, lambda row: fleet_row(row, row.get("control")), wanted, pause="pause", **_STATUSES
+        )
+
+    def registered(self) -> pl.DataFrame:
+        return self._frame(DEVICES.schema, device_row)
+
+    def _frame(
+        self,
+        schema: Mapping[str, pl.DataType],
+        make: Callable[[Row], Row],
+        only: str | None = None,
+        **values: str,
+    ) -> pl.DataFrame:
+        self._unreadable = {}
+        frames = [pl.DataFrame(schema=schema)]
+        for page in self.client.scan(self._devices, only, index="by-status", **values):
+            frames.append(frame_of_rows(sift(page, make, self._unreadable), schema))
+        # one whose status changed while the index was read is met twice
+        return pl.concat(frames).unique("device_id", keep="last", maintain_order=True)
+
+    def unreadable(self) -> list[str]:
+        return [f"{device_id}: {what}" for device_id, what in sorted(self._unreadable.items())]
 
     def version(self) -> int:
         keys = [{"device_id": f"#version#{n}"} for n in range(SHARDS)]
@@ -136,9 +167,7 @@ class DynamoRegistry:
 
     def control(self, device_id: str) -> Control | None:
         row = self.client.get(self._devices, {"device_id": device_id})
-        return (
-            to_model(Control, {"device_id": device_id} | row["control"]) if row and "control" in row else None
-        )
+        return control_of(row) if row else None
 
     def commit(self, changes: Sequence[Change], *, now: datetime) -> list[str]:
         check(changes)
@@ -164,14 +193,17 @@ class DynamoRegistry:
         return outbox.acknowledge(self._store, message_id, delivered, now)
 
     def report(self, device_id: str, state: State, *, at: datetime) -> Control | None:
-        key, said = {"device_id": device_id}, Control(device_id=device_id, reported=state, reported_at=at)
+        key, said = (
+            {"device_id": device_id},
+            Control(device_id=device_id, reported=state, reported_at=at, next_check_at=at),
+        )
         row = to_row(said)
         del row["device_id"]
         held = {n: v for n, v in row.items() if v is not None}
         first = update(
             self._devices,
             key,
-            {"control": held},
+            {"control": held, "check_at": row["next_check_at"]},
             "attribute_exists(#status) AND attribute_not_exists(#control)",
         )
         later = update(
@@ -190,7 +222,14 @@ class DynamoRegistry:
     def resend(
         self, device_id: str, ver: int, *, priority: int, reasons: int, count: bool, now: datetime
     ) -> bool:
-        return outbox.resend(self._store, device_id, ver, priority, reasons, count, now)
+        return again.resend(self._store, device_id, ver, priority, reasons, count, now)
+
+    def say_again(self, due: Mapping[str, datetime], *, reasons: int, now: datetime) -> int:
+        return again.say_again(self._store, due, reasons, now)
+
+    def command(self, device_id: str, ver: int) -> Command | None:
+        row = self._store.command(device_id, ver)
+        return to_model(Command, row) if row else None
 
     def commands(
         self, *, device_id: str | None = None, status: str | None = None, since: datetime | None = None
@@ -225,8 +264,3 @@ class DynamoRegistry:
 
 def _shard(device_id: str) -> str:
     return str(spread(device_id) % SHARDS)
-
-
-def _whole(row: Row) -> Row:
-    """A device's row with its defaults and times, also where another program wrote the item."""
-    return to_row(to_model(Device, row))

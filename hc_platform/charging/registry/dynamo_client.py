@@ -208,6 +208,17 @@ class Client:
         request |= expressions | _named(expressions) | {"ExpressionAttributeValues": values}
         return self.pages("query", **request, **({"Limit": limit} if limit else {}))
 
+    def scan(
+        self, table: str, only: str | None, *, index: str | None = None, **values: Any
+    ) -> Iterator[list[Row]]:
+        """Scan's pages, consistent where no index is asked; `only`: a filter, with its values."""
+        request: Row = {"TableName": table} | ({"IndexName": index} if index else {"ConsistentRead": True})
+        if only:
+            expressions = {"FilterExpression": only}
+            given = wire_row({f":{n}": v for n, v in values.items()})
+            request |= expressions | _named(expressions) | {"ExpressionAttributeValues": given}
+        return self.pages("scan", **request)
+
     def write(self, operation: str, request: Row) -> bool:
         """PutItem or UpdateItem; False where its condition does not hold."""
         try:

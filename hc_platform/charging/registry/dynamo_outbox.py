@@ -29,21 +29,32 @@ from hc_platform.charging.registry.dynamo_client import (
 from hc_platform.charging.registry.dynamo_tables import SHARDS
 from hc_platform.charging.registry.rows import (
     FIELDS,
+    fleet_row,
     maybe_micros,
     micros,
     moment,
+    sift,
     spread,
     to_model,
     to_models,
     to_row,
 )
-from hc_platform.charging.registry.rules import CLOSED, KEEP, after_loss, due_at, priority_after_loss, settled
+from hc_platform.charging.registry.rules import (
+    CLOSED,
+    KEEP,
+    NO_CONTROL,
+    after_loss,
+    due_at,
+    priority_after_loss,
+    settled,
+)
 
 _BUCKETS: Final = 3
 """Priorities with a place of their own in the index; greater ones share the last, smaller ones the first."""
 _NOMINATED: Final = 100
+_LOOKED_AT: Final = 4
 _DECIDED: Final = [n for n in FIELDS[Control] if n not in ("device_id", "reported", "reported_at", "resends")]
-_NEWEST: Final = "#control.#ver = :ver"
+NEWEST: Final = "#control.#ver = :ver"
 
 
 @dataclass(frozen=True)
@@ -73,21 +84,27 @@ def _item(command: Command) -> Row:
     }
 
 
-def _rewrite(store: Store, command: Command, was: Row, text: str = "", **values: Any) -> Row:
+def rewrite(store: Store, command: Command, was: Row, text: str = "", **values: Any) -> Row:
     """The update to a command's new state, if it is still in the one that was read."""
     row = _item(command)
     key = {"device_id": row.pop("device_id"), "ver": row.pop("ver")}
-    same = "#status = :was_status AND #attempts = :was_attempts"
-    was_values: Row = {"was_status": was["status"], "was_attempts": was["attempts"]}
-    if was.get("lease_until") is not None:
-        same += " AND #lease_until = :was_lease"
-        was_values["was_lease"] = was["lease_until"]
-    return update(store.commands, key, row, f"{same}{text}", **was_values, **values)
+    same, as_read = _unchanged(was)
+    return update(store.commands, key, row, f"{same}{text}", **as_read, **values)
 
 
-def _superseded(store: Store, was: Row, now: datetime) -> Row:
-    over = {"status": "superseded", "next_try_at": None, "lease_until": None, "lease_owner": None}
-    return _rewrite(store, to_model(Command, was).model_copy(update=over | {"updated_at": now}), was)
+def _unchanged(was: Row) -> tuple[str, Row]:
+    read = [n for n in ("status", "attempts", "lease_until") if was.get(n) is not None]
+    return " AND ".join(f"#{n} = :was_{n}" for n in read), {f"was_{n}": was[n] for n in read}
+
+
+def _closed(store: Store, was: Row, status: CommandStatus, now: datetime, **fields: str) -> Row:
+    """The update that closes a command, by single attributes: what was read may be no command that we know."""
+    key = {n: was[n] for n in ("device_id", "ver")}
+    over: Row = dict.fromkeys(("due_shard", "due_at", "next_try_at", "lease_until", "lease_owner"))
+    over |= {"status": status, "status_shard": f"{status}#{spread(was['device_id']) % SHARDS}"}
+    over |= {"updated_at": micros(now), "ttl": int((now + KEEP).timestamp()), **fields}
+    same, as_read = _unchanged(was)
+    return update(store.commands, key, over, same, **as_read)
 
 
 def commit(store: Store, change: Change, now: datetime) -> bool:
@@ -121,7 +138,7 @@ def _control(store: Store, change: Change) -> Row:
     names = [*_DECIDED, "resends"] if change.command else _DECIDED
     sets = due | {f"control.{n}": row[n] for n in names}
     was: Row = {"rev": control.rev - 1, "ver": control.ver - (change.command is not None)}
-    same = f"attribute_exists(#status) AND #control.#rev = :rev AND {_NEWEST}"
+    same = f"attribute_exists(#status) AND #control.#rev = :rev AND {NEWEST}"
     return update(store.devices, key, sets, same, **was)
 
 
@@ -141,24 +158,30 @@ def _before(store: Store, command: Command, before: Row | None, now: datetime) -
         gone = condition(store.commands, key, "attribute_not_exists(#device_id)")
         return [("ConditionCheck", gone)] if command.ver > 1 else []
     if before["status"] in ("pending", "sent"):
-        return [("Update", _superseded(store, before, now))]
+        return [("Update", _closed(store, before, "superseded", now))]
     text, values = "#status = :status", {"status": before["status"]}
     if before["status"] == "sending":
         text, values = f"{text} AND #lease_until = :until", values | {"until": before["lease_until"]}
     return [("ConditionCheck", condition(store.commands, key, text, **values))]
 
 
-def _is_newest(store: Store, device_id: str, ver: int) -> tuple[str, Row]:
-    return "ConditionCheck", condition(store.devices, {"device_id": device_id}, _NEWEST, ver=ver)
+def is_newest(store: Store, device_id: str, ver: int) -> tuple[str, Row]:
+    """The part of a transaction that holds only while that version is the device's newest."""
+    return "ConditionCheck", condition(store.devices, {"device_id": device_id}, NEWEST, ver=ver)
 
 
 def next_check(store: Store) -> datetime | None:
-    """The least next_check_at of active devices."""
+    """The least next_check_at of active devices that the fleet has: others would be due for ever."""
+
+    def in_fleet(device_id: str) -> bool:
+        row = store.client.get(store.devices, {"device_id": device_id})
+        return bool(row and sift([row], lambda r: fleet_row(r, r.get("control")), {}))
 
     def least(shard: int) -> int | None:
         text = "#check_shard = :shard"
-        pages = store.client.query(store.devices, text, index="by-check", shard=str(shard), limit=1)
-        return next((row["check_at"] for page in pages for row in page), None)
+        pages = store.client.query(store.devices, text, index="by-check", shard=str(shard), limit=_LOOKED_AT)
+        rows = (row for page in pages for row in page)
+        return next((row["check_at"] for row in rows if in_fleet(row["device_id"])), None)
 
     return moment(min((us for us in store.pool.map(least, range(SHARDS)) if us is not None), default=None))
 
@@ -202,8 +225,8 @@ def claim(store: Store, now: datetime, limit: int, lease_until: datetime, owner:
         )
         same = " AND #due_at = :was_due"
         writes = [
-            ("Update", _rewrite(store, leased, was, same, was_due=was["due_at"])),
-            _is_newest(store, leased.device_id, leased.ver),
+            ("Update", rewrite(store, leased, was, same, was_due=was["due_at"])),
+            is_newest(store, leased.device_id, leased.ver),
         ]
         return None if store.client.transact(writes) else leased
 
@@ -238,18 +261,32 @@ def _fit(store: Store, nominated: list[Row], now: datetime) -> list[Row]:
     )
     by_key = {(row["device_id"], row["ver"]): row for row in found}
     devices = [{"device_id": d} for d in dict.fromkeys(row["device_id"] for row in nominated)]
-    newest = {
-        row["device_id"]: row["control"]["ver"] for row in store.client.get_many(store.devices, devices)
-    }
+    newest = {row["device_id"]: newest_ver(row) for row in store.client.get_many(store.devices, devices)}
     fit = []
     for row in filter(None, (by_key.get((n["device_id"], n["ver"])) for n in nominated)):
         if row.get("due_at") is None or row["due_at"] > micros(now):
             continue  # the index has not heard yet
-        if row["ver"] < newest[row["device_id"]]:
-            store.client.write("update_item", _superseded(store, row, now))
+        ver = newest.get(row["device_id"])
+        if wrong := NO_CONTROL if ver is None else _what_is_wrong(row):
+            store.client.write("update_item", _closed(store, row, "dead", now, error=wrong))
+        elif row["ver"] < (ver or 0):
+            store.client.write("update_item", _closed(store, row, "superseded", now))
         else:
             fit.append(row)
     return fit
+
+
+def newest_ver(device: Row) -> int | None:
+    """The version that a device's item is at, None where it has no control that can be read."""
+    control = device.get("control")
+    ver = control.get("ver") if isinstance(control, dict) else None
+    return ver if isinstance(ver, int) else None
+
+
+def _what_is_wrong(row: Row) -> str | None:
+    unreadable: dict[str, str] = {}
+    sift([row], lambda r: to_model(Command, r), unreadable)
+    return unreadable.get(row["device_id"])
 
 
 def settle(store: Store, command: Command, owner: str) -> bool:
@@ -260,8 +297,8 @@ def settle(store: Store, command: Command, owner: str) -> bool:
         return False
     text = " AND #lease_owner = :owner"
     writes = [
-        ("Update", _rewrite(store, outcome, was, text, owner=owner)),
-        _is_newest(store, command.device_id, command.ver),
+        ("Update", rewrite(store, outcome, was, text, owner=owner)),
+        is_newest(store, command.device_id, command.ver),
     ]
     if outcome.status == "sent" and outcome.message_id:
         writes.append(("Put", put(store.commands, _pointer(outcome))))
@@ -271,7 +308,7 @@ def settle(store: Store, command: Command, owner: str) -> bool:
     if failed[0]:
         return False
     late = settled(command, newer=True)  # and it stays so: a newer version never goes away
-    return store.client.write("update_item", _rewrite(store, late, was, text, owner=owner))
+    return store.client.write("update_item", rewrite(store, late, was, text, owner=owner))
 
 
 def _pointer(command: Command) -> Row:
@@ -303,28 +340,8 @@ def acknowledge(store: Store, message_id: str, delivered: bool, now: datetime) -
     )
     told = to_model(Command, was).model_copy(update=fields | {"updated_at": now})
     text = " AND #message_id = :message_id"
-    done = store.client.write("update_item", _rewrite(store, told, was, text, message_id=message_id))
+    done = store.client.write("update_item", rewrite(store, told, was, text, message_id=message_id))
     return told if done else None
-
-
-def resend(
-    store: Store, device_id: str, ver: int, priority: int, reasons: int, count: bool, now: datetime
-) -> bool:
-    """Put the newest version's sent or acked command back to pending."""
-    was = store.command(device_id, ver)
-    if was is None or was["status"] not in ("sent", "acked"):
-        return False
-    fields = {"status": "pending", "priority": priority, "reasons": reasons, "attempts": 0}
-    times = {"next_try_at": now, "acked_at": None, "updated_at": now}
-    again = to_model(Command, was).model_copy(update=fields | times)
-    counted = update(
-        store.devices, {"device_id": device_id}, {}, _NEWEST, plus={"control.resends": 1}, ver=ver
-    )
-    newest = ("Update", counted) if count else _is_newest(store, device_id, ver)
-    failed = store.client.transact([("Update", _rewrite(store, again, was)), newest])
-    if failed and failed[0]:  # acknowledged, or superseded, meanwhile
-        return resend(store, device_id, ver, priority, reasons, count, now)
-    return not failed
 
 
 def commands(

@@ -12,11 +12,14 @@ from typing import Final
 
 from hc_platform.charging.models import Change, Command, CommandStatus
 
-KEEP: Final = timedelta(days=90)
+KEEP: Final = timedelta(days=14)
 """How long a closed command is kept in the registry; the lake keeps it for ever."""
 
 CLOSED: Final[tuple[CommandStatus, ...]] = ("acked", "dead", "superseded", "dropped")
 OUTCOMES: Final[tuple[CommandStatus, ...]] = ("sent", "pending", "dead", "dropped")
+NO_CONTROL: Final = "another program removed or replaced its device: register it again"
+"""The error of a command whose device, or its control, is gone."""
+
 TOKEN: Final = 1_000_000
 """A bucket's level is kept in whole millionths of a token, so that no rounding ever makes one."""
 

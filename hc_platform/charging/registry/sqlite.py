@@ -15,25 +15,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from hc_platform.charging.models import Change, Command, Control, Device, DeviceStatus, State
+from hc_platform.charging.registry import sqlite_frames as frames
 from hc_platform.charging.registry.base import ConflictError, Due
 from hc_platform.charging.registry.rows import (
-    FIELDS,
     Row,
     micros,
     moment,
+    sift,
     spread,
     to_model,
     to_models,
     to_row,
 )
 from hc_platform.charging.registry.rules import (
-    CLOSED,
     KEEP,
+    NO_CONTROL,
     after_loss,
     check,
     draw,
@@ -43,60 +44,25 @@ from hc_platform.charging.registry.rules import (
     settled,
 )
 from hc_platform.charging.registry.sqlite_schema import connect
-from hc_platform.charging.tables import FLEET
+from hc_platform.charging.registry.sqlite_statements import (
+    BURY,
+    CANDIDATES,
+    FORGET,
+    INSERT_COMMAND,
+    INSERT_CONTROL,
+    INSERT_DEVICE,
+    LEASE,
+    NEXT_COMMAND,
+    NEXT_PRIORITY,
+    SAY_AGAIN,
+    SETTLE,
+    SUPERSEDE,
+    UPDATE_CONTROL,
+    UPDATE_DEVICE,
+)
 
 _PAGE = 5_000
-_CHUNK = 100_000
 _BATCH = 2_000
-
-
-def _names(model: type[Device] | type[Control] | type[Command]) -> str:
-    return ", ".join(FIELDS[model])
-
-
-def _values(model: type[Device] | type[Control] | type[Command]) -> str:
-    return ", ".join(f":{n}" for n in FIELDS[model])
-
-
-def _sets(names: Sequence[str]) -> str:
-    return ", ".join(f"{n} = :{n}" for n in names)
-
-
-_INSERT_DEVICE = f"INSERT INTO devices ({_names(Device)}, spread) VALUES ({_values(Device)}, :spread)"
-_UPDATE_DEVICE = f"""UPDATE devices SET {_sets([n for n in FIELDS[Device] if n != "device_id"])}
-    WHERE device_id = :device_id AND registry_version = :registry_version - 1"""
-
-_INSERT_CONTROL = f"""INSERT OR IGNORE INTO controls ({_names(Control)}, active)
-    SELECT {_values(Control)}, status = 'active' FROM devices WHERE device_id = :device_id"""
-_DECIDED = [n for n in FIELDS[Control] if n not in ("device_id", "reported", "reported_at", "resends")]
-_UPDATE_CONTROL = f"""UPDATE controls SET {_sets(_DECIDED)}, resends = IIF(ver < :ver, :resends, resends)
-    WHERE device_id = :device_id AND rev = :rev - 1 AND ver = :ver - :commands"""
-_INSERT_COMMAND = f"INSERT INTO commands ({_names(Command)}) VALUES ({_values(Command)})"
-_SUPERSEDE = """UPDATE commands SET status = 'superseded', next_try_at = NULL, updated_at = :now
-    WHERE device_id = :device_id AND ver < :ver AND status IN ('pending', 'sent')"""
-_FORGET = f"""DELETE FROM commands WHERE device_id = :device_id AND ver < :ver AND updated_at < :keep_from
-    AND status IN {CLOSED}"""
-
-# a lease of another version that is not over when this one is due
-_BLOCKED = """EXISTS (SELECT 1 FROM commands AS other WHERE other.status = 'sending'
-    AND other.device_id = c.device_id AND other.ver != c.ver AND other.lease_until > {due})"""
-_NEXT_COMMAND = f"""SELECT due_at FROM commands AS c WHERE due_at IS NOT NULL AND NOT {_BLOCKED.format(due="c.due_at")}
-    ORDER BY due_at LIMIT 1"""
-_CANDIDATES = f"""SELECT c.*, k.ver AS newest FROM commands AS c JOIN controls AS k USING (device_id)
-    WHERE c.priority = ? AND c.due_at <= ? AND NOT {_BLOCKED.format(due="?")} ORDER BY c.due_at LIMIT ?"""
-_NEXT_PRIORITY = "SELECT MIN(priority) FROM commands WHERE due_at IS NOT NULL AND (? IS NULL OR priority > ?)"
-_LEASE = """UPDATE commands SET status = 'sending', attempts = attempts + 1, lease_until = ?, lease_owner = ?,
-    updated_at = ? WHERE device_id = ? AND ver = ?"""
-_SETTLED = ("status", "attempts", "next_try_at", "message_id", "error", "sent_at", "acked_at", "updated_at")
-_SETTLE = f"""UPDATE commands SET {_sets(_SETTLED)}, lease_until = NULL, lease_owner = NULL
-    WHERE device_id = :device_id AND ver = :ver"""
-
-_FLEET_COLUMNS = ", ".join(("d." if n in {*FIELDS[Device], "spread"} else "k.") + n for n in FLEET)
-_FLEET = f"""SELECT {_FLEET_COLUMNS} FROM devices AS d LEFT JOIN controls AS k USING (device_id)
-    WHERE d.status = 'active'
-    UNION ALL
-    SELECT {_FLEET_COLUMNS} FROM controls AS k JOIN devices AS d USING (device_id)
-    WHERE k.active = 0 AND k.desired = 'pause'"""
 
 
 class SqliteRegistry:
@@ -106,6 +72,7 @@ class SqliteRegistry:
         self.path = Path(path)
         self._lock = threading.RLock()
         self._db = connect(self.path)
+        self._unreadable: dict[str, str] = {}
 
     def close(self) -> None:
         with self._lock:
@@ -148,7 +115,7 @@ class SqliteRegistry:
                 update={"registry_version": had + 1, "created_at": first or now, "updated_at": now}
             )
             row = to_row(new) | {"spread": spread(new.device_id)}
-            db.execute(_UPDATE_DEVICE if stored else _INSERT_DEVICE, row)
+            db.execute(UPDATE_DEVICE if stored else INSERT_DEVICE, row)
             db.execute(
                 "UPDATE controls SET active = ? WHERE device_id = ?",
                 (new.status == "active", new.device_id),
@@ -161,27 +128,30 @@ class SqliteRegistry:
         return to_model(Device, dict(row)) if row else None
 
     def devices(self, status: DeviceStatus | None = None) -> Iterator[list[Device]]:
-        sql = "SELECT * FROM devices WHERE status = ? AND device_id > ? ORDER BY device_id LIMIT ?"
-        for wanted in (status,) if status else ("active", "inactive"):
+        self._unreadable = {}
+        sql = "SELECT * FROM devices WHERE {} AND device_id > ? ORDER BY device_id LIMIT ?"
+        wheres = [f"status = '{wanted}'" for wanted in ((status,) if status else get_args(DeviceStatus))]
+        for where in wheres if status else [*wheres, frames.OTHER_STATUS]:
             after = ""
-            while rows := self._all(sql, (wanted, after, _PAGE)):
+            while rows := self._all(sql.format(where), (after, _PAGE)):
                 after = rows[-1]["device_id"]
-                yield to_models(Device, map(dict, rows))
+                if found := sift(map(dict, rows), lambda row: to_model(Device, row), self._unreadable):
+                    yield found
 
     def fleet(self) -> pl.DataFrame:
-        stored: dict[str, pl.DataType] = {
-            n: pl.Int64() if isinstance(t, pl.Datetime) else t for n, t in FLEET.items()
-        }
-        frames = [pl.DataFrame(schema=FLEET)]
+        self._unreadable = {}
         with closing(connect(self.path)) as db:
             db.row_factory = None
-            cursor = db.execute(_FLEET)
-            while rows := cursor.fetchmany(_CHUNK):
-                columns = zip(stored.items(), zip(*rows, strict=True), strict=True)
-                frames.append(
-                    pl.DataFrame([pl.Series(n, v, dtype=t) for (n, t), v in columns]).cast(pl.Schema(FLEET))
-                )
-        return pl.concat(frames)
+            return frames.fleet(db, self._unreadable)
+
+    def registered(self) -> pl.DataFrame:
+        self._unreadable = {}
+        with closing(connect(self.path)) as db:
+            db.row_factory = None
+            return frames.registered(db, self._unreadable)
+
+    def unreadable(self) -> list[str]:
+        return [f"{device_id}: {what}" for device_id, what in sorted(self._unreadable.items())]
 
     def version(self) -> int:
         return int(self._one("SELECT count FROM device_writes")[0])
@@ -216,11 +186,9 @@ class SqliteRegistry:
         return [changes[n].control.device_id for n in sorted(lost)]
 
     def next_due(self) -> Due:
-        control = self._one(
-            "SELECT MIN(next_check_at) FROM controls WHERE active = 1 AND next_check_at IS NOT NULL"
-        )
-        command = self._one(_NEXT_COMMAND)
-        return Due(moment(control[0]), moment(command[0]) if command else None)
+        control = self._one(frames.NEXT_CHECK)
+        command = self._one(NEXT_COMMAND)
+        return Due(moment(control[0]) if control else None, moment(command[0]) if command else None)
 
     def claim(self, *, now: datetime, limit: int, lease_until: datetime, owner: str) -> list[Command]:
         at, until = micros(now), micros(lease_until)
@@ -228,16 +196,23 @@ class SqliteRegistry:
         with self._transaction() as db:
             priority = None
             while len(taken) < limit:
-                priority = db.execute(_NEXT_PRIORITY, (priority, priority)).fetchone()[0]
+                priority = db.execute(NEXT_PRIORITY, (priority, priority)).fetchone()[0]
                 if priority is None:
                     break
                 while len(taken) < limit:
-                    found = db.execute(_CANDIDATES, (priority, at, at, limit - len(taken))).fetchall()
+                    found = db.execute(CANDIDATES, (priority, at, at, limit - len(taken))).fetchall()
                     for row in found:
-                        if row["ver"] < row["newest"]:
+                        wrong: dict[str, str] = {}
+                        if row["newest"] is None:
+                            wrong[row["device_id"]] = NO_CONTROL
+                        else:
+                            sift([dict(row)], lambda row: to_model(Command, row), wrong)
+                        if wrong:
+                            db.execute(BURY, (wrong[row["device_id"]], at, row["device_id"], row["ver"]))
+                        elif row["ver"] < row["newest"]:
                             _supersede(db, row["device_id"], row["ver"], at)
                         else:
-                            db.execute(_LEASE, (until, owner, at, row["device_id"], row["ver"]))
+                            db.execute(LEASE, (until, owner, at, row["device_id"], row["ver"]))
                             leased = {"status": "sending", "attempts": row["attempts"] + 1, "updated_at": at}
                             taken.append(dict(row) | leased | {"lease_until": until, "lease_owner": owner})
                     if not found:
@@ -254,7 +229,7 @@ class SqliteRegistry:
                 (*key, owner),
             ).fetchone()
             if row:
-                db.execute(_SETTLE, to_row(settled(command, newer=bool(row["newer"]))))
+                db.execute(SETTLE, to_row(settled(command, newer=bool(row["newer"]))))
         return row is not None
 
     def acknowledge(self, message_id: str, *, delivered: bool, now: datetime) -> Command | None:
@@ -280,15 +255,27 @@ class SqliteRegistry:
         return to_model(Command, dict(row))
 
     def report(self, device_id: str, state: State, *, at: datetime) -> Control | None:
-        said = Control(device_id=device_id, reported=state, reported_at=at)
+        said = Control(device_id=device_id, reported=state, reported_at=at, next_check_at=at)
         with self._transaction() as db:
-            db.execute(_INSERT_CONTROL, to_row(said))
+            db.execute(INSERT_CONTROL, to_row(said))
             db.execute(
                 """UPDATE controls SET reported = :reported, reported_at = :reported_at
                 WHERE device_id = :device_id AND (reported_at IS NULL OR reported_at < :reported_at)""",
                 to_row(said),
             )
         return self.control(device_id)
+
+    def say_again(self, due: Mapping[str, datetime], *, reasons: int, now: datetime) -> int:
+        ordered = sorted(due.items())
+        given = {"reasons": reasons, "now": micros(now)}
+        said = 0
+        for start in range(0, len(ordered), _BATCH):
+            rows = [
+                {"device_id": d, "last": micros(at), **given} for d, at in ordered[start : start + _BATCH]
+            ]
+            with self._transaction() as db:
+                said += db.executemany(SAY_AGAIN, rows).rowcount
+        return said
 
     def resend(
         self, device_id: str, ver: int, *, priority: int, reasons: int, count: bool, now: datetime
@@ -310,6 +297,10 @@ class SqliteRegistry:
             if done and count:
                 db.execute("UPDATE controls SET resends = resends + 1 WHERE device_id = ?", (device_id,))
         return bool(done)
+
+    def command(self, device_id: str, ver: int) -> Command | None:
+        row = self._one("SELECT * FROM commands WHERE device_id = ? AND ver = ?", (device_id, ver))
+        return to_model(Command, dict(row)) if row else None
 
     def commands(
         self, *, device_id: str | None = None, status: str | None = None, since: datetime | None = None
@@ -358,14 +349,14 @@ class SqliteRegistry:
 def _commit(db: sqlite3.Connection, change: Change, now: datetime) -> bool:
     control, command = change.control, change.command
     values = to_row(control) | {"commands": command is not None}
-    if not db.execute(_UPDATE_CONTROL if control.rev > 1 else _INSERT_CONTROL, values).rowcount:
+    if not db.execute(UPDATE_CONTROL if control.rev > 1 else INSERT_CONTROL, values).rowcount:
         return False
     if command is not None:
         if command.ver > 1:
             key = {"device_id": command.device_id, "ver": command.ver}
-            db.execute(_SUPERSEDE, key | {"now": micros(now)})
-            db.execute(_FORGET, key | {"keep_from": micros(now - KEEP)})
-        db.execute(_INSERT_COMMAND, to_row(command))
+            db.execute(SUPERSEDE, key | {"now": micros(now)})
+            db.execute(FORGET, key | {"keep_from": micros(now - KEEP)})
+        db.execute(INSERT_COMMAND, to_row(command))
     return True
 
 

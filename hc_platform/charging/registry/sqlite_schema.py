@@ -15,8 +15,8 @@ from hc_platform.charging.registry.rows import FIELDS, TIMES
 SCHEMA_VERSION: Final = 1
 BUSY_S: Final = 60.0
 
-_REAL: Final = {"lat", "lon"}
-_INTEGER: Final = {
+REALS: Final = {"lat", "lon"}
+INTEGERS: Final = {
     "need_s",
     "registry_version",
     "rev",
@@ -30,9 +30,9 @@ _INTEGER: Final = {
 
 def _columns(model: type[Device] | type[Control] | type[Command]) -> str:
     def kind(name: str) -> str:
-        if name in _REAL:
+        if name in REALS:
             return "REAL"
-        return "INTEGER" if name in _INTEGER | TIMES[model] else "TEXT"
+        return "INTEGER" if name in INTEGERS | TIMES[model] else "TEXT"
 
     required = {n for n, f in model.model_fields.items() if f.is_required()} - {"wireless_device_id"}
     return ", ".join(f"{n} {kind(n)}{' NOT NULL' if n in required else ''}" for n in FIELDS[model])

@@ -107,14 +107,14 @@ def test_another_programs_file_is_refused_and_left_alone(tmp_path: Path) -> None
         SqliteRegistry(text)
 
 
-def test_closed_commands_are_kept_for_ninety_days(tmp_path: Path) -> None:
+def test_closed_commands_are_kept_for_fourteen_days(tmp_path: Path) -> None:
     registry = SqliteRegistry(tmp_path / "registry.db")
     register(registry, "d1")
     day = 86_400
-    for ver, days in enumerate((0, 1, 90, 91, 92), start=1):
+    for ver, days in enumerate((0, 1, 14, 15, 16), start=1):
         when = at(days * day)
         assert registry.commit([ask("d1", ver, created_at=when, updated_at=when)], now=when) == []
-    # superseded on days 1, 90, 91, 92: on day 92 the one of day 1 has been closed for 91 days
+    # superseded on days 1, 14, 15, 16: on day 16 the one of day 1 has been closed for 15 days
     assert [c.ver for page in registry.commands() for c in page] == [2, 3, 4, 5]
     registry.close()
 
@@ -122,8 +122,8 @@ def test_closed_commands_are_kept_for_ninety_days(tmp_path: Path) -> None:
 def test_the_fleet_is_read_in_full_when_it_is_more_than_a_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_CHUNK", "_PAGE", "_BATCH"):
-        monkeypatch.setattr(f"hc_platform.charging.registry.sqlite.{name}", 7)
+    for name in ("sqlite_frames._CHUNK", "sqlite._PAGE", "sqlite._BATCH"):
+        monkeypatch.setattr(f"hc_platform.charging.registry.{name}", 7)
     registry = SqliteRegistry(tmp_path / "registry.db")
     names = [f"d{n:02}" for n in range(30)]
     register(registry, *names)
