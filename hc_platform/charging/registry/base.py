@@ -82,8 +82,10 @@ class Registry(Protocol):
         A change is one transaction: the control, the new command as pending, and the device's older commands that are
         pending or sent-and-not-acked as superseded. One being sent just now is left to its sender. Devices that are
         not registered lose, and so does a version that does not follow on: with a command `ver` is the stored one's
-        plus one, without it the same. `reported` and `reported_at` of a stored control stay as `report` left them,
-        and `resends` stays until the next version. A command without `next_try_at` is due at once.
+        plus one, without it the same. One whose version is in the outbox already, for another program removed the
+        control, loses once: its versions go on from the newest, and it is due for a check at once. `reported` and
+        `reported_at` of a stored control stay as `report` left them, and `resends` stays until the next version. A
+        command without `next_try_at` is due at once.
         Raises ValueError, before anything is written, where a command is not its control's version or not pending.
         """
 

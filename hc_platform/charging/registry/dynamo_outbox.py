@@ -47,6 +47,7 @@ from hc_platform.charging.registry.rules import (
     due_at,
     priority_after_loss,
     settled,
+    uncounted,
 )
 
 _BUCKETS: Final = 3
@@ -114,12 +115,14 @@ def commit(store: Store, change: Change, now: datetime) -> bool:
 
 def _commit(store: Store, change: Change, now: datetime) -> bool:
     control, command = change.control, change.command
-    writes = [("Update", _control(store, change))]
+    writes = [("Update", _control(store, control, control.ver - (command is not None)))]
     if command is not None:
         before = store.command(command.device_id, command.ver - 1) if command.ver > 1 else None
         writes.append(("Put", _new(store, command, before)))
         writes += _before(store, command, before, now)
     failed = store.client.transact(writes)
+    if command and failed and failed[1] and not failed[0]:
+        _recount(store, control, now)
     if any(failed[:2]):
         return False
     if any(failed):
@@ -127,17 +130,25 @@ def _commit(store: Store, change: Change, now: datetime) -> bool:
     return True
 
 
-def _control(store: Store, change: Change) -> Row:
-    control = change.control
+def _recount(store: Store, control: Control, now: datetime) -> None:
+    """Let versions go on from the outbox's newest: another program removed the control that counted them."""
+    pages = store.client.query(store.commands, "#device_id = :device_id", device_id=control.device_id)
+    newest = max(row["ver"] for page in pages for row in page)
+    counted = uncounted(control, now).model_copy(update={"ver": newest})
+    store.client.write("update_item", _control(store, counted, control.ver - 1))
+
+
+def _control(store: Store, control: Control, ver_before: int) -> Row:
+    """The update to a control, if the stored one is of the revision and version before it."""
     key, row = {"device_id": control.device_id}, to_row(control)
     due = {"check_at": row["next_check_at"]}
     if control.rev == 1:
         held = {n: v for n, v in row.items() if v is not None and n != "device_id"}
         first = "attribute_exists(#status) AND attribute_not_exists(#control)"
         return update(store.devices, key, due | {"control": held}, first)
-    names = [*_DECIDED, "resends"] if change.command else _DECIDED
+    names = [*_DECIDED, "resends"] if control.ver > ver_before else _DECIDED
     sets = due | {f"control.{n}": row[n] for n in names}
-    was: Row = {"rev": control.rev - 1, "ver": control.ver - (change.command is not None)}
+    was: Row = {"rev": control.rev - 1, "ver": ver_before}
     same = f"attribute_exists(#status) AND #control.#rev = :rev AND {NEWEST}"
     return update(store.devices, key, sets, same, **was)
 

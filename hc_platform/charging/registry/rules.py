@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from hc_platform.charging.models import Change, Command, CommandStatus
+from hc_platform.charging.models import Change, Command, CommandStatus, Control
 
 KEEP: Final = timedelta(days=14)
 """How long a closed command is kept in the registry; the lake keeps it for ever."""
@@ -38,6 +38,14 @@ def check(changes: Sequence[Change]) -> None:
             )
         if command.status != "pending":
             raise ValueError(f"{control.device_id}: a new command is pending, not {command.status}")
+
+
+def uncounted(control: Control, now: datetime) -> Control:
+    """What stands in for a control whose version is in the outbox already, for another program removed the one before.
+
+    Nothing is desired, so that the next decision says what it wants; it is due at once, and its version the newest's.
+    """
+    return Control(device_id=control.device_id, rev=control.rev, ver=control.ver, next_check_at=now)
 
 
 def settled(command: Command, *, newer: bool) -> Command:

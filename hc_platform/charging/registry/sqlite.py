@@ -42,6 +42,7 @@ from hc_platform.charging.registry.rules import (
     pour,
     priority_after_loss,
     settled,
+    uncounted,
 )
 from hc_platform.charging.registry.sqlite_schema import connect
 from hc_platform.charging.registry.sqlite_statements import (
@@ -54,6 +55,7 @@ from hc_platform.charging.registry.sqlite_statements import (
     LEASE,
     NEXT_COMMAND,
     NEXT_PRIORITY,
+    RECOUNT,
     SAY_AGAIN,
     SETTLE,
     SUPERSEDE,
@@ -356,7 +358,9 @@ def _commit(db: sqlite3.Connection, change: Change, now: datetime) -> bool:
             key = {"device_id": command.device_id, "ver": command.ver}
             db.execute(SUPERSEDE, key | {"now": micros(now)})
             db.execute(FORGET, key | {"keep_from": micros(now - KEEP)})
-        db.execute(INSERT_COMMAND, to_row(command))
+        if not db.execute(INSERT_COMMAND, to_row(command)).rowcount:
+            db.execute(RECOUNT, to_row(uncounted(control, now)))
+            return False
     return True
 
 

@@ -32,7 +32,11 @@ INSERT_CONTROL = f"""INSERT OR IGNORE INTO controls ({_names(Control)}, active)
 _DECIDED = [n for n in FIELDS[Control] if n not in ("device_id", "reported", "reported_at", "resends")]
 UPDATE_CONTROL = f"""UPDATE controls SET {_sets(_DECIDED)}, resends = IIF(ver < :ver, :resends, resends)
     WHERE device_id = :device_id AND rev = :rev - 1 AND ver = :ver - :commands"""
-INSERT_COMMAND = f"INSERT INTO commands ({_names(Command)}) VALUES ({_values(Command)})"
+INSERT_COMMAND = f"""INSERT INTO commands ({_names(Command)}) VALUES ({_values(Command)})
+    ON CONFLICT (device_id, ver) DO NOTHING"""
+# where that version exists already, for another program removed the control: versions go on from the newest
+RECOUNT = f"""UPDATE controls SET {_sets([n for n in _DECIDED if n != "ver"])},
+    ver = (SELECT MAX(ver) FROM commands WHERE device_id = :device_id) WHERE device_id = :device_id"""
 SUPERSEDE = """UPDATE commands SET status = 'superseded', next_try_at = NULL, updated_at = :now
     WHERE device_id = :device_id AND ver < :ver AND status IN ('pending', 'sent')"""
 FORGET = f"""DELETE FROM commands WHERE device_id = :device_id AND ver < :ver AND updated_at < :keep_from

@@ -65,7 +65,7 @@ def test_a_device_that_another_program_wrote_is_read_and_its_own_attributes_stay
     assert stored["installer"] == "Eric"
     registry.client.boto.put_item(TableName=table, Item=wire_row(item | {"device_id": "bad", "lat": 1000}))
     with pytest.raises(
-        ValueError, match="device bad is not stored as it should be: lat: .*less than or equal to 90"
+        ValueError, match=r"device bad is not stored as it should be: lat: .*less than or equal to 90"
     ):
         registry.device("bad")
 

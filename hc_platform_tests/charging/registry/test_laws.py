@@ -137,6 +137,8 @@ class OutboxMachine(RuleBasedStateMachine):
         again: datetime | None = None if due is None else at(due)
         message = f"m{self.messages}" if status == "sent" else held.message_id
         told = held.model_copy(update={"status": status, "next_try_at": again, "message_id": message})
+        if status == "sent":
+            told = told.model_copy(update={"sent_at": at(self.now)})
         owner = held.lease_owner or ""
         is_held = model["status"] == "sending" and model["owner"] == owner
         assert self.registry.settle(told, owner=owner) == is_held
@@ -144,6 +146,8 @@ class OutboxMachine(RuleBasedStateMachine):
             model.update(status="superseded", due=None, owner=None, message=message)
         elif is_held:
             model.update(status=status, due=due, owner=None, message=message, attempts=held.attempts)
+            if status == "sent":
+                model["sent_at"] = self.now
 
     @rule(number=st.integers(0, 12), delivered=st.booleans())
     def acknowledge(self, number: int, delivered: bool) -> None:
@@ -166,6 +170,21 @@ class OutboxMachine(RuleBasedStateMachine):
         if possible and model is not None:
             model.update(status="pending", due=self.now, priority=2, attempts=0)
             self.resends[device] += count
+
+    @rule(devices=st.sets(st.sampled_from(DEVICES)), ago=st.integers(0, 40))
+    def say_again(self, devices: set[str], ago: int) -> None:
+        due = dict.fromkeys(devices, at(self.now - ago))
+        standing = [
+            m
+            for (device, ver), m in self.outbox.items()
+            if device in devices
+            and ver == self.ver[device]
+            and m["status"] in ("sent", "acked")
+            and m["sent_at"] <= self.now - ago
+        ]
+        assert self.registry.say_again(due, reasons=0, now=at(self.now)) == len(standing)
+        for model in standing:
+            model.update(status="pending", due=self.now, priority=2, attempts=0)
 
     def _stored(self) -> dict[tuple[str, int], Command]:
         return {(c.device_id, c.ver): c for page in self.registry.commands() for c in page}
