@@ -5,10 +5,12 @@ What belongs here: sensors, schedules and the small jobs around the run. What do
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from hc_platform.charging.downlinks.local import prune
 from hc_platform.charging.site import Site
 from hc_platform.charging.steps import PAST
 from hc_platform.charging.wake import look
@@ -30,11 +32,15 @@ def charging_automation(
         tags={"dagster/max_runtime": str(_MAX_RUNTIME_S), "charge_control": "run"},
         description="Load devices, schedules and MOER; decide; enqueue; deliver; record.",
     )
-    publish_job = _publish_job(settings, site)
+    publish_job, upkeep = _publish_job(settings, site), _upkeep_job(settings, site)
     return {
-        "jobs": [job, publish_job],
+        "jobs": [job, publish_job, upkeep],
         "sensors": [_sensor(job, site)],
-        "schedules": [_fallback(job), _publish_schedule(publish_job)],
+        "schedules": [
+            _fallback(job),
+            _running("publish_charge_tables_schedule", publish_job, "*/10 * * * *"),
+            _running("charge_upkeep_schedule", upkeep, "40 3 * * *"),
+        ],
     }
 
 
@@ -108,10 +114,26 @@ def _publish_job(settings: Settings, site: Callable[[], Site]) -> dg.JobDefiniti
     return publish_charge_tables
 
 
-def _publish_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+def _upkeep_job(settings: Settings, site: Callable[[], Site]) -> dg.JobDefinition:
+    @dg.op
+    def prune_files(context: dg.OpExecutionContext) -> None:
+        for where in (settings.downlink_to, settings.events_from):
+            kind, _, folder = where.partition(":")
+            if kind == "file":
+                removed = prune(Path(folder), settings.run_retention_days, site().now())
+                context.log.info(f"{folder}: {removed} files removed")
+
+    @dg.job(
+        name="charge_upkeep",
+        description="Delete files of sent commands and of events dealt with, once they are past their retention.",
+    )
+    def charge_upkeep() -> None:
+        prune_files()
+
+    return charge_upkeep
+
+
+def _running(name: str, job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name="publish_charge_tables_schedule",
-        job=job,
-        cron_schedule="*/10 * * * *",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        name=name, job=job, cron_schedule=cron, default_status=dg.DefaultScheduleStatus.RUNNING
     )

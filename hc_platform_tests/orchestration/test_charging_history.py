@@ -246,3 +246,15 @@ def test_after_a_run_the_warehouse_and_the_export_answer(
         assert con.sql("SELECT count(*) FROM charge_commands_latest").fetchall() == [(2,)]
         names = {n for (n,) in con.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
     assert {"devices", "charge_replays", "moer_readings", "charge_decisions", "tou_schedules"} <= names
+
+
+def test_upkeep_removes_what_was_sent_long_ago_and_nothing_else(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    world = world_in(tmp_path, PEAK_START, [device()])
+    world.tick()
+    [today] = (tmp_path / "downlink").glob("sent-*.jsonl")
+    old = today.with_name("sent-2025-01-01.jsonl")
+    old.write_text("{}\n")
+    assert definitions_of(world).resolve_job_def("charge_upkeep").execute_in_process(instance=instance).success
+    assert (today.exists(), old.exists()) == (True, False)

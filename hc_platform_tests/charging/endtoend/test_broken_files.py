@@ -95,3 +95,31 @@ def test_with_no_last_good_state_the_error_names_the_file_and_nothing_is_sent(
         world.tick()
     assert world.lines() == []
     assert world.look().causes == ["registry", "schedule"]
+
+
+def test_a_tariff_file_that_vanishes_moves_no_peak_either(world: World) -> None:
+    world.tick()
+    file = world.site.tariff_dir / "xcel_co.yaml"
+    file.rename(file.with_suffix(".bak"))
+    world.tick(PEAK_START + minutes(1))
+    assert [world.state(d) for d in ("ch-1", "ch-2", "ch-3")] == ["pause", "pause", "allow"]
+    problem = load_schedules(world.site, world.clock(), needed=["xcel_co"]).problem
+    assert problem is not None
+    assert "xcel_co: is gone" in problem
+
+
+def test_one_that_no_device_needs_may_go(world: World) -> None:
+    world.tick()
+    (world.site.tariff_dir / "coned.yaml").unlink()
+    ticked = world.tick(PEAK_START + minutes(1))
+    assert schedules_load(load_schedules(world.site, world.clock(), needed=["pge", "xcel_co"])).passed
+    assert ticked.decided.frame.height == 3
+
+
+def test_a_policy_file_that_vanishes_leaves_the_last_policies_in_force(world: World) -> None:
+    world.tick()
+    world.site.policy_file.unlink()
+    schedules = load_schedules(world.site, world.clock())
+    assert "tariff_only" in schedules.policies
+    assert schedules.problem is not None
+    assert "is gone" in schedules.problem
