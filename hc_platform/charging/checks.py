@@ -17,6 +17,7 @@ from hc_platform.checking import Check
 
 CHECKS: Final = {
     "devices_have_schedules": "every active device has a utility, a plan and a version of it that we know",
+    "devices_are_readable": "every device in the registry can be read; one that another program broke is left out",
     "regions_are_fresh": "every region in use has a reading that can be used, and this machine's clock is right",
     "no_dead_letters": "no command of the last day was given up",
     "devices_agree": "no device goes on saying otherwise after three re-sends",
@@ -35,6 +36,15 @@ def devices_have_schedules(decided: Decided) -> Check:
     told = _some(f"{device} ({', '.join((Reason(bits) & _UNSCHEDULED).names)})" for device, bits in rows)
     message = f"{bad.height} active devices without a schedule that can be used: {told}"
     return _check("devices_have_schedules", bad.height, message)
+
+
+def devices_are_readable(unreadable: list[str]) -> Check:
+    """Devices that the registry left out, with what is wrong with them: they are not controlled."""
+    return _check(
+        "devices_are_readable",
+        len(unreadable),
+        f"{len(unreadable)} devices are left out: {_some(unreadable)}",
+    )
 
 
 def regions_are_fresh(moer: Moer) -> Check:

@@ -44,13 +44,14 @@ class Ticked:
     decided: Decided
     moer: Moer
     lost: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     news: Delivered = field(default_factory=Delivered)
     delivered: Delivered = field(default_factory=Delivered)
 
     @property
     def alerts(self) -> list[str]:
         """All that a person should look at."""
-        return [*self.moer.alerts, *self.news.alerts, *self.delivered.alerts]
+        return [*self.unreadable, *self.moer.alerts, *self.news.alerts, *self.delivered.alerts]
 
 
 def decide_at(site: Site, as_of: datetime) -> tuple[Decided, Moer]:
@@ -80,6 +81,7 @@ def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
     news = take_news(site.registry, site.events, now=started)
     version, files = site.registry.version(), files_mark(site)
     fleet = site.registry.fleet()
+    unreadable = site.registry.unreadable()
     schedules = load_schedules(site, as_of, needed=utilities_of(fleet))
     moer = read_moer(site, regions_in_use(fleet, schedules.policies), started)
     decided = decide_fleet(fleet, schedules, moer, as_of, "live", version)
@@ -101,4 +103,4 @@ def tick(site: Site, as_of: datetime, *, cause: str) -> Ticked:
     record_run(site, decided, RunRow(run_id, cause, started, len(lost), delivered.counts), lost)
     record_commands(site, run_id)
     remember_run(site, decided, schedules, moer, version, files)
-    return Ticked(decided, moer, lost, news, delivered)
+    return Ticked(decided, moer, lost, unreadable, news, delivered)

@@ -61,6 +61,7 @@ _DEPENDS = {
 CHECKED = {
     "schedules_load": "tou_schedules",
     "devices_have_schedules": "devices",
+    "devices_are_readable": "devices",
     "regions_are_fresh": "moer_readings",
     "no_dead_letters": "charge_commands",
     "devices_agree": "charge_commands",
@@ -86,6 +87,7 @@ class Loaded:
     mode: Mode
     started_at: datetime
     fleet: pl.DataFrame
+    unreadable: list[str]
     registry_version: int
     files: str
 
@@ -113,7 +115,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         # the marks first: what changes while the fleet is read makes the next run
         version, files = here.registry.version(), files_mark(here)
         fleet = here.registry.fleet() if mode == "live" else fleet_at(here, as_of)
-        loaded = Loaded(as_of, mode, now, fleet, version, files)
+        loaded = Loaded(as_of, mode, now, fleet, here.registry.unreadable(), version, files)
         _say(context, news)
         told: dict[str, Any] = {
             "as of": as_of.isoformat(),
@@ -202,6 +204,7 @@ def charging_assets(site: Callable[[], Site]) -> dg.AssetsDefinition:  # noqa: C
         for check in (
             checks.schedules_load(schedules),
             checks.devices_have_schedules(decided),
+            checks.devices_are_readable(loaded.unreadable),
             checks.regions_are_fresh(moer),
             checks.no_dead_letters(recent.collect(), loaded.started_at),
             checks.devices_agree(loaded.fleet),
