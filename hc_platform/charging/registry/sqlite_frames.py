@@ -76,7 +76,8 @@ _FLEET: Final = f"""{_SELECT} FROM devices AS d LEFT JOIN controls AS k USING (d
     AND NOT (k.active IS 0 AND k.desired IS 'pause')"""
 _REGISTERED: Final = f"SELECT {', '.join(DEVICES.names)}, {SOUND_DEVICE} FROM devices AS d"
 
-NEXT_CHECK: Final = f"""SELECT k.next_check_at FROM controls AS k INDEXED BY controls_by_check CROSS JOIN devices AS d USING (device_id)
+NEXT_CHECK: Final = f"""SELECT k.next_check_at
+    FROM controls AS k INDEXED BY controls_by_check CROSS JOIN devices AS d USING (device_id)
     WHERE k.active = 1 AND k.next_check_at IS NOT NULL AND {SOUND_DEVICE} AND {_SOUND_CONTROL}
     ORDER BY k.next_check_at LIMIT 1"""
 """The first check of a device that the fleet has: one that is left out of it would be due for ever."""
