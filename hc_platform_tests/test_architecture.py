@@ -11,7 +11,10 @@ from hc_platform.settings import PROJECT_DIR
 
 PACKAGE = PROJECT_DIR / "hc_platform"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-DOMAIN = {"arcgis", "catalog", "charging", "geo", "hosting_capacity", "lake", "pipeline", "reference", "sources", "tables", "settings"}
+DOMAIN = {
+    *("arcgis", "catalog", "charging", "geo", "hosting_capacity", "lake", "pipeline", "reference", "sources"),
+    *("checking", "documents", "settings", "tables"),
+}
 # room -> rooms of ours that it may import; what is not named here may import all
 MAY_IMPORT = {
     "arcgis": set(),

@@ -59,7 +59,7 @@ def load_schedules(
     except (ConfigError, RowError) as error:
         tariffs = None
         problems.append(str(error))
-        compiled, utilities = _last_compiled(site, error)
+        compiled, utilities = _last_compiled(site, error, around)
         mark = str(compiled.stretches.hash_rows().sum())
     else:
         day = around.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -137,10 +137,12 @@ def _compiled(tariffs: Tariffs, day: datetime) -> Timeline:
     return timeline(tariffs, day)
 
 
-def _last_compiled(site: Site, error: ValueError) -> tuple[Timeline, frozenset[str]]:
+def _last_compiled(site: Site, error: ValueError, around: datetime) -> tuple[Timeline, frozenset[str]]:
     rows = site.lake.scan(TOU_SCHEDULES).collect()
     if rows.is_empty():
         raise error
     start: datetime = rows["starts_at"].min()  # type: ignore[assignment]
     end: datetime = rows["ends_at"].max()  # type: ignore[assignment]
+    if not start <= around < end:
+        raise error
     return Timeline(rows, start, end), frozenset(rows["utility_id"].unique().to_list())

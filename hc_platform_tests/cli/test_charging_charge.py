@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -21,7 +21,10 @@ from hc_platform_tests.charging.endtoend.world import device
 from hc_platform_tests.orchestration.charging_site import Hc, kept
 
 PEAK = "2026-07-08T17:30:00-06:00"
-FAR = "2027-07-07T17:30:00-06:00"
+_JULY = [date(date.today().year - 1, 7, day) for day in range(8, 15)]  # noqa: DTZ011 - any day of the year will do
+LAST_PEAK = next(f"{day}T17:30:00-06:00" for day in _JULY if day.weekday() == 2)
+"""On-peak by every version of the tariff, and in what a run of today compiles."""
+FAR = "2060-07-07T17:30:00-06:00"
 """A peak that is still to come: decided for as for now, so with its commands."""
 
 
@@ -97,7 +100,7 @@ def test_a_dry_run_writes_nothing_and_sends_nothing(hc: Hc, at: str | None) -> N
     assert "unknown_utility" in said.out
     assert "ch-3" in said.out
     if at:
-        assert "2026-07-09 03:00:00" in said.out or "2027-07-08 03:00:00" in said.out
+        assert "2026-07-09 03:00:00" in said.out or "2060-07-08 03:00:00" in said.out
     assert kept(hc.data) == before
     assert {p.name for p in hc.data.iterdir()} <= {
         "registry.sqlite",
@@ -113,9 +116,11 @@ def test_a_dry_run_shows_what_a_tick_would_do(hc: Hc) -> None:
     assert len(rows) == 1, "only what would change"
     assert "ch-1" in rows[0]
     assert "pause" in rows[0]
-    quick_tick(hc, datetime.fromisoformat(FAR))
-    (command,) = [line for line in sent(hc.data / "downlink") if line["ver"] == 2]
-    assert command["meaning"] == "window 2027-07-07T23:00:00+00:00 to 2027-07-08T03:00:00+00:00"
+
+
+def test_an_instant_to_come_is_asked_for_with_dry_run_only(hc: Hc) -> None:
+    hc.refuses("is to come: nothing is sent ahead of its time", "charge", "tick", "--as-of", FAR, exit_code=1)
+    assert not (hc.data / "downlink").exists()
 
 
 def test_a_replay_sends_nothing_and_says_what_it_lacks(hc: Hc) -> None:
@@ -174,7 +179,8 @@ def test_a_broken_tariff_file_is_told_and_the_last_good_tariffs_are_used(hc: Hc)
     hc.refuses("xcel_co.yaml:2: utility_nam", "charge", "tick", "--dry-run", **broken)
     hc.refuses("xcel_co.yaml:2: utility_nam", "charge", "explain", "ch-1", **broken)
     quick_tick(hc)
-    said = hc("charge", "explain", "ch-1", "--as-of", FAR, **broken)
+    hc.refuses("xcel_co.yaml:2: utility_nam", "charge", "explain", "ch-1", "--as-of", FAR, **broken)
+    said = hc("charge", "explain", "ch-1", "--as-of", LAST_PEAK, **broken)
     assert "the last good schedules are used: " in said.err
     assert "should wait" in said.out
 
@@ -192,9 +198,6 @@ COMMANDS = [
     ("setting", "value", "words"),
     [
         ("HC_REGISTRY", "postgres://x", "the registry 'postgres://x' is not understood"),
-        ("HC_DOWNLINK", "pigeon", "downlink 'pigeon': give file:FOLDER, sidewalk, or mqtt:PREFIX"),
-        ("HC_EVENTS", "here", "events 'here': give file:FOLDER"),
-        ("HC_PAYLOAD_SECRET", "NOT_SET", "environment variable NOT_SET must hold 32 bytes"),
         ("HC_DOWNLINK_RATE", "fast", "HC_DOWNLINK_RATE='fast'"),
         ("HC_WATTTIME_URL", "http://example.org", "give an https address"),
     ],
@@ -203,6 +206,20 @@ def test_a_setting_that_cannot_be_is_one_line(
     hc: Hc, command: tuple[str, ...], setting: str, value: str, words: str
 ) -> None:
     hc.refuses(words, *command, **{"WATTTIME_USERNAME": "u", "WATTTIME_PASSWORD": "p", setting: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("HC_DOWNLINK", "pigeon", "downlink 'pigeon': give file:FOLDER, sidewalk, or mqtt:PREFIX"),
+        ("HC_EVENTS", "here", "events 'here': give file:FOLDER"),
+        ("HC_PAYLOAD_SECRET", "NOT_SET", "environment variable NOT_SET must hold 32 bytes"),
+    ],
+)
+def test_only_who_sends_needs_what_is_for_sending(hc: Hc, setting: str, value: str, words: str) -> None:
+    hc.refuses(words, "charge", "tick", **{setting: value})
+    hc("devices", "list", **{setting: value})
+    hc("charge", "tick", "--dry-run", **{setting: value})
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
