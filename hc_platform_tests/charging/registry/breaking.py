@@ -42,7 +42,7 @@ def remove_device(registry: Registry, device_id: str) -> None:
     """With all that its row holds; its commands stay."""
     if isinstance(registry, DynamoRegistry):
         key = {"device_id": {"S": device_id}}
-        registry.client.boto.delete_item(TableName=f"{registry.prefix}devices", Key=key)
+        registry.client.write("delete_item", {"TableName": f"{registry.prefix}devices", "Key": key})
     else:
         _delete(registry, "controls", device_id)
         _delete(registry, "devices", device_id)
