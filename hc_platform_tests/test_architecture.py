@@ -31,7 +31,17 @@ MAY_IMPORT = {
     "reference": {"checking", "settings", "tables"},
     "sources": {"arcgis", "catalog", "settings"},
     "pipeline": {
-        *("catalog", "checking", "geo", "hosting_capacity", "lake", "reference", "settings", "sources", "tables"),
+        *(
+            "catalog",
+            "checking",
+            "geo",
+            "hosting_capacity",
+            "lake",
+            "reference",
+            "settings",
+            "sources",
+            "tables",
+        ),
         "charging",  # the table of devices
     },
 }

@@ -53,7 +53,9 @@ class Device(_Model):
     need_s: int | None = Field(
         None, ge=0, description="seconds of charging that it needs before the deadline"
     )
-    flag: str | None = Field(None, description="what is wrong with it, for a person; set when the downlink refuses it")
+    flag: str | None = Field(
+        None, description="what is wrong with it, for a person; set when the downlink refuses it"
+    )
     registry_version: int = Field(0, ge=0)
     created_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None

@@ -256,5 +256,7 @@ def test_upkeep_removes_what_was_sent_long_ago_and_nothing_else(
     [today] = (tmp_path / "downlink").glob("sent-*.jsonl")
     old = today.with_name("sent-2025-01-01.jsonl")
     old.write_text("{}\n")
-    assert definitions_of(world).resolve_job_def("charge_upkeep").execute_in_process(instance=instance).success
+    assert (
+        definitions_of(world).resolve_job_def("charge_upkeep").execute_in_process(instance=instance).success
+    )
     assert (today.exists(), old.exists()) == (True, False)

@@ -88,5 +88,7 @@ def test_runs_stand_in_postgresql(database: str, tmp_path: Path) -> None:
         " i.get_latest_materialization_event(dg.AssetKey(['sections', 'pepco'])) is not None)"
     )
     told = subprocess.run([sys.executable, "-c", count], env=environment, capture_output=True, text=True)
-    assert told.stdout.split() == ["PostgresEventLogStorage", "3", "True"], told.stderr  # with the reference data's
+    assert told.stdout.split() == ["PostgresEventLogStorage", "3", "True"], (
+        told.stderr
+    )  # with the reference data's
     assert not (tmp_path / "history").exists()

@@ -157,7 +157,10 @@ def test_the_schedule_asks_for_one_run_for_each_utility(
         for r in data.run_requests
     }
     assert asked == {
-        code: ("2026-11", [f"{layer}/{code}" for layer in (*LAYERS, "feeder_locations", "feeder_substations")])
+        code: (
+            "2026-11",
+            [f"{layer}/{code}" for layer in (*LAYERS, "feeder_locations", "feeder_substations")],
+        )
         for code in ("pepco", "pge")
     }
 
