@@ -89,7 +89,7 @@ def deliver(
             fit = [c for c in claimed if not _is_over(c, now())]
             for command in claimed:
                 if _is_over(command, now()):
-                    _settle(registry, _expired(command), owner, told)
+                    _settle(registry, _expired(command, now()), owner, told)
             outcomes = pool.map(lambda c: _attempt(downlink, c, key, now()), fit)
             for command, outcome in zip(fit, outcomes, strict=True):
                 after = _after(command, outcome, now(), quota, downlink.confirms)
@@ -118,15 +118,14 @@ def _is_over(command: Command, now: datetime) -> bool:
     return command.expires_at is not None and command.expires_at <= now
 
 
-def _expired(command: Command) -> Command:
+def _expired(command: Command, now: datetime) -> Command:
     """Never out: dropped. Out, and never acknowledged: a dead letter."""
     sends = command.attempts - 1
     if sends == 0 or command.sent_at is None:
         error = command.error or "its window was over before it went out"
-        return _with(command, status="dropped", error=error, next_try_at=None)
-    return _with(
-        command, status="dead", error=f"sent {sends} times, never acknowledged, now over", next_try_at=None
-    )
+        return _with(command, now, status="dropped", error=error, next_try_at=None)
+    error = f"sent {sends} times, never acknowledged, now over"
+    return _with(command, now, status="dead", error=error, next_try_at=None)
 
 
 def _after(
@@ -139,19 +138,22 @@ def _after(
             if confirms
             else None
         )
-        return _with(command, status="sent", message_id=outcome, sent_at=now, next_try_at=again, error=None)
+        return _with(
+            command, now, status="sent", message_id=outcome, sent_at=now, next_try_at=again, error=None
+        )
     if isinstance(outcome, RejectedError):
-        return _with(command, status="dead", error=str(outcome), next_try_at=None)
+        return _with(command, now, status="dead", error=str(outcome), next_try_at=None)
     again = now + timedelta(seconds=_backoff_s(command))
     if isinstance(outcome, ThrottledError):  # no fault of the command's: it does not count
+        uncounted = command.attempts - 1
         return _with(
-            command, status="pending", attempts=command.attempts - 1, next_try_at=again, error=str(outcome)
+            command, now, status="pending", attempts=uncounted, next_try_at=again, error=str(outcome)
         )
     # a release is never given up: the car behind it would stand for ever
     if command.desired == "pause" and command.attempts >= _MAX_ATTEMPTS:
         error = f"given up after {command.attempts} attempts: {outcome}"
-        return _with(command, status="dead", error=error, next_try_at=None)
-    return _with(command, status="pending", next_try_at=again, error=str(outcome))
+        return _with(command, now, status="dead", error=error, next_try_at=None)
+    return _with(command, now, status="pending", next_try_at=again, error=str(outcome))
 
 
 def _backoff_s(command: Command) -> float:
@@ -159,8 +161,8 @@ def _backoff_s(command: Command) -> float:
     return random.uniform(most / 2, most)  # noqa: S311 - spreads load, hides nothing
 
 
-def _with(command: Command, **fields: Any) -> Command:
-    return command.model_copy(update={"lease_until": None, "lease_owner": None, **fields})
+def _with(command: Command, now: datetime, **fields: Any) -> Command:
+    return command.model_copy(update={"lease_until": None, "lease_owner": None, "updated_at": now, **fields})
 
 
 def _settle(
@@ -194,13 +196,11 @@ def _say_newest_again(registry: Registry, late: Command, now: datetime) -> None:
 
 def _flag(registry: Registry, command: Command) -> None:
     """Note at the device what the network said, for whoever looks after it."""
-    device = registry.device(command.device_id)
-    if device is None or device.flag == command.error:
-        return
-    with suppress(
-        ConflictError
-    ):  # somebody is writing it at this moment: the dead letter itself stands all the same
-        registry.put_device(device.model_copy(update={"flag": command.error}), now=command.updated_at)
+    # somebody writes it at this moment, or broke it: the dead letter itself stands all the same
+    with suppress(ConflictError, ValueError):
+        device = registry.device(command.device_id)
+        if device is not None and device.flag != command.error:
+            registry.put_device(device.model_copy(update={"flag": command.error}), now=command.updated_at)
 
 
 class OutOfReachError(Exception):
