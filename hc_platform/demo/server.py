@@ -210,7 +210,9 @@ def serve(
     told at `/_demo/stats`.
     """
     listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(application(layers_by_utility, broken_pages), log_level="warning", lifespan="off")
+    # in a thread of another program: the plain event loop, not uvloop, which is made to own its process
+    app = application(layers_by_utility, broken_pages)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", loop="asyncio")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
