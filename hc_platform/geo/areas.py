@@ -73,7 +73,9 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
     Columns: row (position in `lines`), area_id (NULL: the part outside every area), length_m, share (of the line's
     length in metres; 0 to 1); by row, the greatest share first. Where areas overlap or share a border that the line
     follows, shares add up to more than 1. What has no length (a point; an area, which stands for its centroid)
-    counts with length 0 and is shared equally among the areas that hold it. A row without a place is not told.
+    counts with length 0 and is shared equally among the areas that hold it. A stretch that a line runs twice, there and
+    back, counts once within areas it crosses the edge of and twice in its length: shares then add up to less than 1.
+    A row without a place is not told.
     """
     shapes = _cut_at_antimeridian(read_shapes(lines))
     held = read_areas(areas["geometry"])
