@@ -1,6 +1,6 @@
 """The leaves of a utility's YAML: closed vocabularies, fields, constraint columns, small mappings.
 
-What belongs here: models that stand inside of a layer. What does not: layers and utilities (`models`).
+What belongs here: models of single fields. What does not: layers (`layers`) and utilities (`models`).
 """
 
 from datetime import date
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Resource = Literal["generation", "load", "storage"]
-Grain = Literal["feeder", "section", "tile", "point", "class"]
+Grain = Literal["feeder", "section", "tile", "point", "class", "der"]
 Constraint = Literal[
     "thermal",
     "voltage",
@@ -28,9 +28,14 @@ CapacityUnit = Literal["w", "kw", "mw", "va", "kva", "mva"]
 Unit = Literal["w", "kw", "mw", "va", "kva", "mva", "v", "kv"]
 CapacityBasis = Literal["gross", "net_of_existing"]
 Cadence = Literal["monthly", "quarterly", "annual"]
-SourceType = Literal["arcgis_feature", "arcgis_map", "file"]
+SourceType = Literal["arcgis_feature", "arcgis_map", "file", "unknown"]
 AccessStatus = Literal[
-    "live", "gated", "auth_required", "no_machine_readable_source", "no_hosting_capacity_data"
+    "live",
+    "gated",
+    "auth_required",
+    "address_unknown",
+    "no_machine_readable_source",
+    "no_hosting_capacity_data",
 ]
 Canonical = Literal[
     "feeder_id_external",
@@ -82,7 +87,9 @@ _SECRET_PARAMETERS: Final = {
 class Strict(BaseModel):
     """Frozen, and a key it does not know is a mistake. Errors do not quote values: one may hold a credential."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True, serialize_by_alias=True
+    )
 
 
 def check_url(url: str) -> str:
@@ -107,6 +114,10 @@ def _null_map(value: Any) -> Any:
     return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
+def _text_keys(value: Any) -> Any:
+    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+
 Nulls = Annotated[
     dict[str, ValueStatus],
     BeforeValidator(_null_map, json_schema_input_type=list[str | float] | dict[str, ValueStatus]),
@@ -126,6 +137,23 @@ class FieldTarget(Strict):
         None, description="the study's upper end, in the field's unit: values there are marked, not measured"
     )
     floor: float | None = Field(None, description="the study's lower end, in the field's unit")
+    classes: Annotated[dict[str, str], BeforeValidator(_text_keys)] = Field(
+        default_factory=dict,
+        description="published class -> what it says, read like any text: {LOW: 0 - 1, HIGH: '>5', 'NO CAPACITY': '0'}",
+    )
+    combine: Literal["least", "greatest"] | None = Field(
+        None,
+        description="several fields give this column: the least (or greatest) of them; NULL where any is",
+    )
+    when: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="only in rows where each of these fields has one of its values; else NULL: {status: [Queued]}",
+    )
+    single: str | None = Field(
+        None,
+        min_length=1,
+        description="separator of a list: a list of several has no one value and gives NULL",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -195,24 +223,6 @@ class ResourceConfig(Strict):
         "greatest",
         description="which section value is the feeder's, where no feeder value is published",
     )
-
-
-class FeederIdFrom(Strict):
-    """Sections that carry only a feeder's name get its id from another layer of the same config.
-
-    A name that stands for several ids there gives NULL, and is counted: it is never guessed.
-    """
-
-    layer: str = Field(description="name of the other layer in this config")
-    field: str = Field(description="the field of this layer to look up")
-    matches: str = Field(description="the field of the other layer it equals")
-
-
-class Explode(Strict):
-    """A row that holds several feeders as parallel lists ('A,B' and '9.9,5.3') becomes one row each."""
-
-    columns: list[str] = Field(min_length=1)
-    separator: str = ","
 
 
 class Verification(Strict):

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, get_args
 
 from hc_platform.catalog.fields import ConstraintColumns, FieldTarget, Resource, ResourceConfig, Verification
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import Discovery, Explode, LayerConfig, LayerJoin, Unpack
+from hc_platform.catalog.models import Auth, UtilityConfig
 from hc_platform.documents import ConfigError, Kind, Problem, nearest, read_document
 
 _KIND: Final = Kind(
@@ -20,6 +21,11 @@ _KIND: Final = Kind(
         "field_map": FieldTarget,
         "constraint_columns": ConstraintColumns,
         "verification": Verification,
+        "auth": Auth,
+        "discovery": Discovery,
+        "explode": Explode,
+        "unpack": Unpack,
+        "joins": LayerJoin,
     },
     help="see `hc config schema` for what is allowed here",
     example="another utility's file",

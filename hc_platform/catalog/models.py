@@ -5,7 +5,9 @@ What does not: reading files and naming lines (`loading`), or what is done with 
 """
 
 import hashlib
+import ipaddress
 from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,19 +18,14 @@ from hc_platform.catalog.fields import (
     Cadence,
     CapacityBasis,
     CapacityUnit,
-    Explode,
-    FeederIdFrom,
-    FieldMap,
-    Grain,
     Resource,
-    ResourceConfig,
     SourceType,
     Strict,
     Verification,
     check_url,
 )
+from hc_platform.catalog.layers import OF_ONE_RESOURCE, Discovery, LayerConfig
 
-_OF_ONE_RESOURCE: Final = ("constraint_columns", "capacity_basis", "feeder_rule")
 _OF_ONE_LAYER: Final = ("layer_index", "field_map")
 _SECRET_HEADERS: Final = {
     "authorization",
@@ -39,108 +36,47 @@ _SECRET_HEADERS: Final = {
 }
 
 
-class LayerConfig(Strict):
-    """One published layer, table or file."""
+def is_loopback(url: str) -> bool:
+    """Whether the address leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
-    name: str | None = Field(None, description="the published name; the layer is resolved by it")
-    title: str | None = Field(
-        None, description="our own name for it in every table: where the published one is unknown, or changes"
-    )
-    layer_index: int | None = Field(None, ge=0, description="its index, a hint: utilities renumber")
-    service_url: str | None = Field(None, description="where this layer is, if not in the utility's service")
-    path: str | None = Field(None, description="for files: a URL, or a path inside the import folder")
-    x_field: str | None = Field(None, description="for CSV: the longitude column, EPSG:4326")
-    y_field: str | None = Field(None, description="for CSV: the latitude column, EPSG:4326")
-    object_id_field: str | None = Field(None, description="for files: a column of unique integers, if any")
-    grain: Grain
-    where: str = Field("1=1", min_length=1, description="SQL filter the server applies")
-    record_key: list[str] = Field(
-        default_factory=list, description="fields that identify a row across snapshots; default the object id"
-    )
-    page_size: int | None = Field(None, ge=1, le=32000)
-    capacity_unit: CapacityUnit | None = None
-    field_map: FieldMap = Field(default_factory=dict, description="fields that hold for every resource")
-    resources: dict[Resource, ResourceConfig] = Field(min_length=1)
-    feeder_id_from: FeederIdFrom | None = None
-    explode: Explode | None = None
-    rows_seen: int | None = Field(None, ge=0, description="rows when last seen, for orientation")
-    verification: Verification | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_resource(cls, value: Any) -> Any:
-        """`resource: load` with its keys beside it is short for `resources: {load: {...}}`."""
-        if not isinstance(value, dict) or "resources" in value:
-            return value
-        value = dict(value)
-        own = {k: value.pop(k) for k in _OF_ONE_RESOURCE if k in value}
-        value["resources"] = {value.pop("resource", "generation"): own}
-        return value
-
-    @field_validator("service_url")
-    @classmethod
-    def _url(cls, value: str | None) -> str | None:
-        return value if value is None else check_url(value)
-
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str | None) -> str | None:
-        if value is not None and "://" in value:
-            try:
-                check_url(value)
-            except ValueError as error:
-                wrong = str(error).partition(";")[0]
-                raise ValueError(
-                    f"{wrong}; a file must be open to all, or lie in the import folder"
-                ) from None
-        return value
-
-    @property
-    def label(self) -> str:
-        """The name by which the layer stands in every table."""
-        return self.title or self.name or self.path or f"layer {self.layer_index}"
-
-    def fields_of(self, resource: Resource) -> FieldMap:
-        """The layer's common fields and the resource's own."""
-        return {**self.field_map, **self.resources[resource].field_map}
-
-    @property
-    def named_fields(self) -> list[str]:
-        """Every published field the config relies on: the contract checked before a pull."""
-        names = [*self.record_key, *self.field_map]
-        for resource in self.resources.values():
-            names += resource.field_map
-            if resource.constraint_columns:
-                names += resource.constraint_columns.columns
-        if self.feeder_id_from:
-            names.append(self.feeder_id_from.field)
-        if self.explode:
-            names += self.explode.columns
-        names += [f for f in (self.x_field, self.y_field, self.object_id_field) if f]
-        return list(dict.fromkeys(names))
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "LayerConfig":
-        if self.name is None and self.layer_index is None and self.path is None:
-            raise ValueError("needs a name (better) or a layer_index; a file needs a path")
-        if (self.x_field is None) != (self.y_field is None):
-            raise ValueError("x_field and y_field go together")
-        for resource in self.resources:
-            targets = [t.to for specs in self.fields_of(resource).values() for t in specs]
-            twice = {t for t in targets if targets.count(t) > 1}
-            if twice:
-                raise ValueError(f"resource {resource}: two fields are mapped to {', '.join(sorted(twice))}")
-            if self.grain == "feeder" and "feeder_id_external" not in targets and not self.feeder_id_from:
-                raise ValueError("grain feeder needs a field mapped to feeder_id_external")
-        return self
+_VARIABLE: Final = r"^[A-Z][A-Z0-9_]+$"
 
 
 class Auth(Strict):
-    """How to sign in; the secret itself stands in the environment, never in the YAML."""
+    """How to sign in; the secrets themselves stand in the environment, never in the YAML."""
 
-    secret: str = Field(
-        pattern=r"^[A-Z][A-Z0-9_]+$", description="name of the environment variable with the token"
+    method: Literal["token", "generate_token", "oauth_app"] = Field(
+        "token",
+        description="token: as it stands; generate_token: name and password; oauth_app: an application's id and secret",
     )
+    secret: str = Field(
+        pattern=_VARIABLE,
+        description="name of the environment variable with the token, the password or the application's secret",
+    )
+    identity: str | None = Field(
+        None,
+        pattern=_VARIABLE,
+        description="name of the variable with the user name or the application's id",
+    )
+    token_url: str | None = Field(
+        None, description="where tokens are given: .../generateToken, .../oauth2/token"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Auth":
+        if self.token_url:
+            check_url(self.token_url)
+            if urlsplit(self.token_url).scheme != "https" and not is_loopback(self.token_url):
+                raise ValueError("token_url must be https: a password goes there")
+        if self.method != "token" and not (self.identity and self.token_url):
+            raise ValueError(f"{self.method} needs identity (a variable's name) and token_url")
+        return self
 
 
 class UtilityConfig(Strict):
@@ -161,7 +97,11 @@ class UtilityConfig(Strict):
     access_reason: str | None = Field(None, description="why it cannot be fetched, where it cannot")
     service_url: str | None = None
     headers: dict[str, str] = Field(default_factory=dict, description="request headers, e.g. Referer")
-    url_discovery_method: Literal["static"] = "static"
+    url_discovery_method: Literal["static", "agol_search", "folder_listing"] = "static"
+    discovery: Discovery | None = Field(
+        None, description="how a rotating service is found, for all its layers"
+    )
+    wave: int | None = Field(None, ge=1, le=7, description="the rollout wave it belongs to")
     page_size: int | None = Field(None, ge=1, le=32000)
     out_sr: Literal[4326] = 4326
     capacity_unit: CapacityUnit | None = Field(None, description="for capacity fields that name no unit")
@@ -240,6 +180,11 @@ class UtilityConfig(Strict):
             if not self.access_reason:
                 raise ValueError("access_status says it cannot be fetched; tell why in access_reason")
             return self
+        if self.data_source_type == "unknown":
+            raise ValueError(
+                "data_source_type unknown goes with an access_status that says it cannot be fetched"
+            )
+        self._check_discovery()
         if not self.layers:
             raise ValueError("needs at least one layer, or an access_status that says why there is none")
         labels = [layer.label for layer in self.layers]
@@ -258,14 +203,34 @@ class UtilityConfig(Strict):
             )
         return self
 
-    def _check_layer(self, layer: LayerConfig, labels: list[str]) -> None:
-        is_file = self.data_source_type == "file"
-        if is_file != (layer.path is not None):
+    def discovery_of(self, layer: LayerConfig) -> Discovery | None:
+        """How the layer's service is found, where it rotates; a layer with its own address is where it says."""
+        return layer.discovery or (None if layer.service_url or layer.path else self.discovery)
+
+    def _check_discovery(self) -> None:
+        found = [d for layer in self.layers if (d := self.discovery_of(layer))]
+        methods = sorted({d.method for d in found}) or ["static"]
+        if self.url_discovery_method not in methods:
             raise ValueError(
-                f"layer {layer.label}: path goes with data_source_type file, service_url with the others"
+                f"url_discovery_method is {self.url_discovery_method}, discovery says {methods[0]}"
             )
-        if not is_file and not (layer.service_url or self.service_url):
+
+    def _check_place(self, layer: LayerConfig) -> None:
+        is_file = layer.path is not None
+        if is_file and (layer.service_url or layer.discovery):
+            raise ValueError(f"layer {layer.label}: a file has a path, and neither service_url nor discovery")
+        if self.data_source_type == "file" and not is_file:
+            raise ValueError(f"layer {layer.label}: data_source_type file needs a path")
+        if not is_file and not (layer.service_url or self.service_url or self.discovery_of(layer)):
             raise ValueError(f"layer {layer.label}: no service_url, neither here nor at the utility")
+
+    def _check_layer(self, layer: LayerConfig, labels: list[str]) -> None:
+        self._check_place(layer)
+        for join in layer.joins:
+            if join.layer not in labels or join.layer == layer.label:
+                raise ValueError(
+                    f"layer {layer.label}: joins names {join.layer}, no other layer of this config"
+                )
         if layer.feeder_id_from and layer.feeder_id_from.layer not in labels:
             raise ValueError(f"layer {layer.label}: feeder_id_from names no layer of this config")
         if layer.feeder_id_from:
@@ -304,7 +269,7 @@ def json_schema() -> dict[str, Any]:
     resource = schema["$defs"]["ResourceConfig"]["properties"]
     layer["required"].remove("resources")
     layer["properties"]["resource"] = {"enum": list(get_args(Resource)), "default": "generation"}
-    layer["properties"] |= {k: resource[k] for k in _OF_ONE_RESOURCE}
+    layer["properties"] |= {k: resource[k] for k in OF_ONE_RESOURCE}
     schema["properties"] |= {k: layer["properties"][k] for k in _OF_ONE_LAYER}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "hc_platform utility config"

@@ -10,7 +10,7 @@ from functools import cache
 import duckdb
 import polars as pl
 
-from hc_platform.catalog.fields import Explode
+from hc_platform.catalog.layers import Explode
 from hc_platform.hosting_capacity.values import split_list
 
 

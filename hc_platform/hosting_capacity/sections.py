@@ -16,7 +16,8 @@ from hc_platform.catalog.fields import (
     FieldTarget,
     Resource,
 )
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.geo.geometry import describe
 from hc_platform.hosting_capacity import values
 from hc_platform.hosting_capacity.binding import binding, read_limits

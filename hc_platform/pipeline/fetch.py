@@ -19,7 +19,8 @@ from typing import Any, Literal
 import polars as pl
 from filelock import FileLock, Timeout
 
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, SOURCE_LAYERS
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.snapshots import layers_of, newest_pull, snapshot_at

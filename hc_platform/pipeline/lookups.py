@@ -5,7 +5,8 @@ What belongs here: the table that `feeder_id_from` looks up. What does not: usin
 
 import polars as pl
 
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity import values
 from hc_platform.hosting_capacity.extract import extract_fields
 from hc_platform.hosting_capacity.tables import RAW_FEATURES

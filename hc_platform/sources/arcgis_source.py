@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from hc_platform import arcgis
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.settings import secret
 from hc_platform.sources.base import (
     LayerDescription,

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 
 Progress = Callable[[str, int, int], None]
 

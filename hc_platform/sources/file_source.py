@@ -16,7 +16,8 @@ import polars as pl
 import shapely
 
 from hc_platform.arcgis.errors import mask
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.sources.base import (
     ContractError,
     LayerDescription,

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import polars as pl
 import pytest
 
+from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.loading import Catalog
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.demo import SyntheticLayer, truth
 from hc_platform.demo.synthetic import SHAPES
 from hc_platform.hosting_capacity.sections import normalize

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hc_platform.catalog.fields import Explode
+from hc_platform.catalog.layers import Explode
 from hc_platform.hosting_capacity.extract import explode, extract_fields
 
 

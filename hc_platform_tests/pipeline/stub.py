@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from hc_platform.catalog.models import LayerConfig, UtilityConfig
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.fetch import Fetched, fetch
 from hc_platform.sources import LayerPull, PartialPullError
