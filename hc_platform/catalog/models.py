@@ -95,6 +95,10 @@ class UtilityConfig(Strict):
     auth: Auth | None = None
     access_status: AccessStatus = "live"
     access_reason: str | None = Field(None, description="why it cannot be fetched, where it cannot")
+    unavailable: dict[Resource, str] = Field(
+        default_factory=dict,
+        description="resources it has, or is said to have, that this config does not fetch, and why",
+    )
     service_url: str | None = None
     headers: dict[str, str] = Field(default_factory=dict, description="request headers, e.g. Referer")
     url_discovery_method: Literal["static", "agol_search", "folder_listing"] = "static"

@@ -1,0 +1,194 @@
+"""Which resources of the DOE Atlas the configs cover, and how: the list behind `hc coverage` and docs/coverage.md.
+
+What belongs here: the Atlas's rows, held against the catalog, as rows and as Markdown. What does not: what a utility
+publishes (its YAML), when it was last ingested (`pipeline.national`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from hc_platform.catalog.fields import Resource, Strict, Verification
+from hc_platform.catalog.loading import Catalog
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.documents import Kind, Problem, read_document
+
+ATLAS_FILE: Final = Path(__file__).with_name("atlas.yaml")
+_HEADER: Final = """# Coverage
+
+Made from the configs by `hc coverage -o docs/coverage.md`; do not edit by hand. Nothing here says that a service answers
+today: `hc config verify` asks, and `hc utilities` tells when each was last ingested.
+"""
+
+
+class AtlasResource(Strict):
+    """One row of the Atlas. `utilities`: the configs that answer for it; `kind`: the side of their data it lists."""
+
+    state: str
+    resource: str
+    utilities: list[str] = Field(min_length=1)
+    kind: Resource | None = None
+
+
+class Atlas(Strict):
+    """The Atlas as far as its rows are known by name; `beyond` it, what was found elsewhere."""
+
+    resources_in_atlas: int
+    resources: list[AtlasResource]
+    beyond: list[AtlasResource]
+
+    @property
+    def unnamed(self) -> int:
+        """How many of the Atlas's resources nobody could name."""
+        return self.resources_in_atlas - len(self.resources)
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """One Atlas resource held against one config.
+
+    `status`: `fetched`, or why not (an access_status, or `side_not_available` where the utility is fetched but not this
+    side of its data). `fetched`: what comes, e.g. "generation: section, 1,319,715 rows". `reason`: why nothing does.
+    """
+
+    state: str
+    resource: str
+    utility_code: str
+    status: str
+    fetched: str
+    verification: str
+    reason: str
+
+
+def load_atlas(path: Path = ATLAS_FILE) -> Atlas:
+    """Read the Atlas's rows. Raises ConfigError."""
+    kind = Kind(
+        Atlas,
+        parts={"resources": AtlasResource, "beyond": AtlasResource},
+        help="see the other rows",
+        example="",
+    )
+    return read_document(path, kind).parse(Atlas)
+
+
+def check_atlas(atlas: Atlas, catalog: Catalog) -> list[Problem]:
+    """Rows that name no config, and configs that no row names."""
+    named = {code for row in (*atlas.resources, *atlas.beyond) for code in row.utilities}
+    strange = [
+        Problem(
+            ATLAS_FILE.name, 1, code, "is named by the Atlas's rows and has no config", f"write {code}.yaml"
+        )
+        for code in sorted(named - set(catalog))
+    ]
+    unlisted = [
+        Problem(
+            f"{code}.yaml", 1, "utility_code", "stands in no row of the Atlas", f"add it to {ATLAS_FILE.name}"
+        )
+        for code in sorted(set(catalog) - named)
+    ]
+    return strange + unlisted
+
+
+def coverage(rows: Iterable[AtlasResource], catalog: Catalog) -> list[CoverageRow]:
+    """Each Atlas resource with each of its configs, in the Atlas's order."""
+    return [_row(row, catalog[code]) for row in rows for code in row.utilities]
+
+
+def _row(row: AtlasResource, config: UtilityConfig) -> CoverageRow:
+    sides = [row.kind] if row.kind else config.resources
+    told = _fetched(config, sides) if config.fetchable else ""
+    missing = [config.unavailable[s] for s in sides if s in config.unavailable]
+    if told:
+        status, reason = "fetched", "; ".join(missing)
+    elif config.fetchable:
+        status, reason = "side_not_available", "; ".join(missing) or "no layer of the config carries it"
+    else:
+        status, reason = config.access_status, config.access_reason or ""
+    return CoverageRow(
+        row.state,
+        row.resource,
+        config.utility_code,
+        status,
+        told,
+        _weakest(config, sides if told else ()),
+        reason,
+    )
+
+
+def _fetched(config: UtilityConfig, sides: Iterable[Resource]) -> str:
+    """'generation: section 1,319,715 rows, feeder 3,032 rows' for each side that some layer carries."""
+    parts = []
+    for side in sides:
+        layers = [layer for layer in config.layers if side in layer.resources]
+        told = [
+            f"{x.grain} {x.rows_seen:,} rows" if x.rows_seen else f"{x.grain}, rows not known" for x in layers
+        ]
+        if told:
+            parts.append(f"{side}: {', '.join(told)}")
+    return "; ".join(parts)
+
+
+_TRUST: Final = ("guessed", "documented", "fields_seen_in_published_pulls", "live_checked")
+
+
+def _weakest(config: UtilityConfig, sides: Iterable[Resource]) -> str:
+    """The verification of the least known of the layers that carry these sides; else the config's own."""
+    known: list[Verification] = [
+        layer.verification or config.verification
+        for layer in config.layers
+        if any(side in layer.resources for side in sides)
+    ]
+    least = min(known or [config.verification], key=lambda v: _TRUST.index(v.status))
+    return f"{least.status} {least.on}"
+
+
+def coverage_markdown(atlas: Atlas, catalog: Catalog) -> str:
+    """docs/coverage.md: the Atlas's rows, what is beyond it, every layer, every licence."""
+    rows, beyond = coverage(atlas.resources, catalog), coverage(atlas.beyond, catalog)
+    named = len({(r.state, r.resource) for r in rows})
+    fetched = len({(r.state, r.resource) for r in rows if r.status == "fetched"})
+    summary = (
+        f"The Atlas counts {atlas.resources_in_atlas} resources. {named} of them are known by name and stand below, "
+        f"{fetched} with data that are fetched; {atlas.unnamed} could not be named. "
+        f"{sum(c.fetchable for c in catalog.values())} of {len(catalog)} configs fetch.\n"
+    )
+    shown = ("state", "Atlas resource", "config", "status", "what is fetched", "verification", "why not")
+
+    def cells(row: CoverageRow) -> list[str]:
+        return [
+            row.state, row.resource, row.utility_code, row.status, row.fetched, row.verification, row.reason
+        ]  # fmt: skip
+
+    layers = [
+        [
+            code, resource, layer.label, layer.grain, f"{layer.rows_seen:,}" if layer.rows_seen else "not known",
+            (layer.verification or config.verification).status, "optional" if layer.optional else "",
+        ]
+        for code, config in catalog.items() for layer in config.layers for resource in layer.resources
+    ]  # fmt: skip
+    terms = [
+        [code, config.utility_name, config.licence or "none stated", config.disclaimer or ""]
+        for code, config in catalog.items() if config.layers
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            _HEADER, summary, "## The Atlas's resources\n", _table(shown, map(cells, rows)),
+            "## Beyond the Atlas\n", _table(shown, map(cells, beyond)),
+            "## Every layer\n",
+            _table(("config", "resource", "layer", "grain", "rows last seen", "verification", ""), layers),
+            "## Licences and disclaimers\n", _table(("config", "utility", "licence", "disclaimer"), terms),
+        ]
+    )  # fmt: skip
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    names = list(header)
+    lines = [
+        names,
+        ["---"] * len(names),
+        *[[" ".join(c.replace("|", "\\|").split()) for c in row] for row in rows],
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
