@@ -4,21 +4,20 @@ What belongs here: words, tables and exit codes. What does not: work; every comm
 Exit codes: 0 done, 1 something failed (a message says what), 2 a mistake in what was asked.
 """
 
-import json
 import os
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, json_schema, load_catalog, load_config
-from hc_platform.commands import charge, devices, tariffs
+from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, load_catalog
+from hc_platform.commands import charge, config, devices, tariffs
 from hc_platform.commands.near import near
 from hc_platform.commands.shared import DataDir
 from hc_platform.commands.shared import settings_of as _settings
+from hc_platform.commands.utilities import utilities
 from hc_platform.ingesting import MistakeError, dry_run_of, execute, refresh_reference, running
 from hc_platform.lake.store import open_lake
 from hc_platform.pipeline.snapshots import raw_snapshots
@@ -30,12 +29,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="Look at and check utility_configs/.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
+app.add_typer(config.app, name="config")
 app.add_typer(charge.app, name="charge")
 app.add_typer(devices.app, name="devices")
 app.add_typer(tariffs.app, name="tariffs")
 app.command()(near)
+app.command()(utilities)
 
 
 AcceptRowChange = Annotated[
@@ -121,99 +120,21 @@ def discover(
     )
     urls = [url] if url else []
     if utility:
-        config = _known(load_catalog(settings.configs), utility)
-        auth = config.auth
+        wanted = _known(load_catalog(settings.configs), utility)
+        auth = wanted.auth
         http = replace(
             http,
-            headers={**http.headers, **config.headers},
+            headers={**http.headers, **wanted.headers},
             token=(lambda: secret(auth.secret)) if auth else None,
         )
         urls = list(
-            dict.fromkeys(config.layer_service_url(layer) for layer in config.layers if layer.path is None)
+            dict.fromkeys(wanted.layer_service_url(layer) for layer in wanted.layers if layer.path is None)
         )
     for service in urls:
         for layer in discover_layers(service, http=http):
             title = f"{layer['id']}: {layer['name']} ({layer['geometry_type'] or 'table'})  {service}"
             fields = ((f["name"], f["type"], f.get("alias")) for f in layer.get("fields") or ())
             print_table(title, ("field", "type", "alias"), fields)
-
-
-@app.command()
-def utilities(data_dir: DataDir = None) -> None:
-    """Every configured utility: access, verification, when it was last ingested, whether that is fresh."""
-    import polars as pl
-
-    from hc_platform.hosting_capacity.tables import INGESTION_EVENTS
-    from hc_platform.orchestration.partitions import STALE_AFTER
-    from hc_platform.pipeline.national import fold_runs, ingested
-
-    settings = _settings(data_dir)
-    catalog = load_catalog(settings.configs)
-    runs = fold_runs(open_lake(settings.root).scan(INGESTION_EVENTS).collect())
-    rows = []
-    for config in catalog.values():
-        own = runs.filter(pl.col("utility_code") == config.utility_code)
-        good = ingested(own)
-        last: datetime | None = (
-            good.sort("completed_at")["completed_at"].to_list()[-1] if good.height else None
-        )
-        age = datetime.now(UTC) - last if last else None
-        rows.append(
-            (
-                config.utility_code,
-                config.utility_name,
-                ",".join(config.states),
-                ",".join(config.resources),
-                config.access_status,
-                f"{config.verification.status} {config.verification.on}",
-                own["status"].to_list()[-1] if own.height else "-",
-                f"{last:%Y-%m-%d %H:%M}Z" if last else "-",
-                "never" if age is None else "fresh" if age < STALE_AFTER[config.cadence] else "stale",
-            )
-        )
-    shown = (
-        "code",
-        "name",
-        "states",
-        "resources",
-        "access",
-        "verification",
-        "last run",
-        "last ingested",
-        "freshness",
-    )
-    print_table("Utilities", shown, rows)
-
-
-@config_app.command("lint")
-def config_lint(
-    code: Annotated[str | None, typer.Argument(help="One utility; default all.")] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Check the configs; every mistake with its file, line, key and mend."""
-    folder = _settings(data_dir).configs
-    if code:
-        path = folder / f"{code}.yaml"
-        if not path.is_file():
-            raise MistakeError(f"there is no {path}")
-        load_config(path)
-        out.print(f"{path}: in order", markup=False)
-    else:
-        out.print(f"{len(load_catalog(folder))} configs in {folder}: in order", markup=False)
-
-
-@config_app.command("schema")
-def config_schema(
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; default stdout.")
-    ] = None,
-) -> None:
-    """The JSON Schema of a utility config, for editors."""
-    text = json.dumps(json_schema(), indent=2) + "\n"
-    if output:
-        output.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
 
 
 @app.command()
