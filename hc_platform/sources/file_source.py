@@ -1,19 +1,17 @@
-"""Files as a source: CSV, GeoJSON and Parquet, by URL or from the import folder.
+"""Files as a source, by URL or from the import folder.
 
-What belongs here: reading such a file into the same window files an ArcGIS pull gives, values as text.
-What does not: requests (`download`), what the columns mean (`hosting_capacity`).
+What belongs here: turning a file's rows into the same window files an ArcGIS pull gives, values as text.
+What does not: requests (`download`), formats (`formats`), what the columns mean (`hosting_capacity`).
 """
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import polars as pl
-import shapely
 
 from hc_platform.arcgis.errors import mask
 from hc_platform.catalog.layers import LayerConfig
@@ -28,6 +26,7 @@ from hc_platform.sources.base import (
     published_name,
 )
 from hc_platform.sources.download import Downloads
+from hc_platform.sources.formats import READER_ERRORS, UnreadableError, points, read_rows
 
 _WINDOW_ROWS = 50_000
 
@@ -41,13 +40,9 @@ class _File:
     misplaced: int = 0
 
 
-class _UnreadableError(ValueError):
-    """What is wrong with a file, in words that hold none of its content."""
-
-
 @dataclass(frozen=True)
 class FileSource:
-    """CSV, GeoJSON (.json, .geojson) and Parquet files."""
+    """CSV, Excel, GeoJSON and Parquet files, also in a ZIP."""
 
     options: SourceOptions
 
@@ -171,90 +166,24 @@ def _column(name: str, key: str, frame: pl.DataFrame, config: UtilityConfig, lay
 
 def _read(path: Path, name: str, config: UtilityConfig, layer: LayerConfig) -> _File:
     """The rows of a file known as `name`. Of a download, no error tells more than names of columns."""
-    readers: dict[str, Callable[[Path], tuple[pl.DataFrame, pl.Series | None, int]]] = {
-        ".csv": _read_csv,
-        ".geojson": _read_geojson,
-        ".json": _read_geojson,
-        ".parquet": _read_parquet,
-    }
     where = f"{config.utility_code}, layer {layer.label}"
-    reader = readers.get(Path(name).suffix.lower())
-    if reader is None:
-        raise SourceError(f"{where}: cannot read {name}; known endings: {', '.join(readers)}")
     try:
-        frame, geometry, misplaced = reader(path)
-    except _UnreadableError as error:
+        rows = read_rows(path, name, layer)
+    except UnreadableError as error:
         raise SourceError(f"{where}: {name} is not readable: {error}") from None
-    except (
-        pl.exceptions.PolarsError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        shapely.errors.ShapelyError,
-    ) as error:
+    except READER_ERRORS as error:
         if _url(config, layer):  # a parser's words quote what it read, and that may be anybody's page
             kind = type(error).__name__
             raise SourceError(f"{where}: {name} is not readable ({kind})") from None
         raise SourceError(f"{where}: {name} is not readable: {error}") from error
-    if geometry is not None:
-        return _File(frame, geometry, misplaced)
+    frame = rows.attributes
+    if rows.geometry is not None:
+        return _File(frame, rows.geometry, rows.misplaced)
     if layer.x_field is None or layer.y_field is None:
         return _File(frame, pl.Series("geometry", [None] * frame.height, dtype=pl.Binary))
     x = _column(layer.x_field, "x_field", frame, config, layer)
     y = _column(layer.y_field, "y_field", frame, config, layer)
-    return _File(frame, *_points(frame[x], frame[y]))
-
-
-def _read_csv(path: Path) -> tuple[pl.DataFrame, None, int]:
-    # every column as text: a reader that guesses numbers loses the leading zeros of feeder ids
-    frame = pl.read_csv(path, infer_schema=False, encoding="utf8")
-    return frame.rename({c: c.lstrip("\ufeff").strip() for c in frame.columns}), None, 0
-
-
-def _read_parquet(path: Path) -> tuple[pl.DataFrame, pl.Series | None, int]:
-    frame = pl.read_parquet(path)
-    if "geometry" in frame.columns and frame["geometry"].dtype == pl.Binary:
-        return _as_text(frame.drop("geometry")), frame["geometry"], 0
-    return _as_text(frame), None, 0
-
-
-def _read_geojson(path: Path) -> tuple[pl.DataFrame, pl.Series, int]:
-    whole = json.loads(path.read_text(encoding="utf-8-sig"))
-    features = whole.get("features") if isinstance(whole, dict) else None
-    if not isinstance(features, list):
-        raise _UnreadableError("it is JSON, but no GeoJSON FeatureCollection")
-    properties = [feature.get("properties") or {} for feature in features]
-    names = list(dict.fromkeys(name for row in properties for name in row))
-    columns = {name: [_json_text(row.get(name)) for row in properties] for name in names}
-    texts = [json.dumps(f["geometry"]) if f.get("geometry") else None for f in features]
-    geometry = list(shapely.to_wkb(shapely.from_geojson(texts, on_invalid="ignore")))
-    frame = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
-    misplaced = sum(text is not None and wkb is None for text, wkb in zip(texts, geometry, strict=True))
-    return frame, pl.Series("geometry", geometry, dtype=pl.Binary), misplaced
-
-
-def _json_text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select(pl.all().cast(pl.String, strict=False))
-
-
-def _points(x: pl.Series, y: pl.Series) -> tuple[pl.Series, int]:
-    """Points from texts of longitude and latitude, and how many rows name a place that is none in EPSG:4326.
-
-    NULL where there is no place; one that names nothing (two blanks) is not counted.
-    """
-    x, y = x.str.strip_chars(), y.str.strip_chars()
-    lon, lat = x.cast(pl.Float64, strict=False), y.cast(pl.Float64, strict=False)
-    valid = (lon.is_between(-180, 180) & lat.is_between(-90, 90)).fill_null(False)
-    named = (x.fill_null("") != "") | (y.fill_null("") != "")
-    points = list(shapely.to_wkb(shapely.points(lon.to_numpy(), lat.to_numpy())))
-    wkb = pl.Series("geometry", points, dtype=pl.Binary)
-    placed = pl.select(pl.when(valid).then(wkb)).to_series().alias("geometry")
-    return placed, int((named & ~valid).sum())
+    return _File(frame, *points(frame[x], frame[y]))
 
 
 def _sha256(path: Path) -> str:

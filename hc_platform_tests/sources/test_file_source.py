@@ -235,7 +235,8 @@ def test_auth_for_a_file_is_refused_and_not_forgotten() -> None:
         ("a.geojson", b"[1]", "no GeoJSON FeatureCollection"),
         ("a.json", b'{"rows": []}', "no GeoJSON FeatureCollection"),
         ("a.parquet", b"PAR1 not really", "a.parquet is not readable"),
-        ("a.xlsx", b"", r"cannot read a.xlsx; known endings: \.csv"),
+        ("a.xlsx", b"", "a.xlsx is not readable"),
+        ("a.shp", b"", r"a.shp is not readable: its ending is not one of \.csv"),
         (None, b"", "there is no file"),
     ],
 )
