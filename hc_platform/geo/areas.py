@@ -21,6 +21,9 @@ from hc_platform.geo.shapes import Objects, degrees, normal_lon, read_areas, rea
 _BAND: Final = 0.1  # degrees of latitude in which points stand sorted by longitude
 _BAND_WIDTH: Final = 1000.0  # between the keys of one band and the next, more than all longitudes
 _EDGE: Final = 1e-6  # degrees by which a box is widened: more than the keys' rounding
+_ROUNDING_M: Final = 1e-3  # a part outside all areas that is shorter is none
+_TURNS: Final = (0.0, 360.0, -360.0)
+_MAP: Final = shapely.box(-180.0, -90.0, 180.0, 90.0)
 
 
 def areas_of_points(points: pl.DataFrame, areas: pl.DataFrame) -> pl.DataFrame:
@@ -59,7 +62,7 @@ def _near(shapes: Objects, keys: Floats) -> Iterator[tuple[int, float, Ints]]:
         if np.isnan(west):
             continue
         bands = np.arange(south // _BAND, north // _BAND + 1) * _BAND_WIDTH
-        for turn in (0.0, 360.0, -360.0):
+        for turn in _TURNS:
             if west - turn <= 180.0 and east - turn >= -180.0:
                 low = np.searchsorted(keys, bands + (max(west - turn, -180.0) - _EDGE), "left")
                 high = np.searchsorted(keys, bands + (min(east - turn, 180.0) + _EDGE), "right")
@@ -71,16 +74,16 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
     """How much of each line lies in each area that it meets.
 
     Columns: row (position in `lines`), area_id (NULL: the part outside every area), length_m, share (of the line's
-    length in metres; 0 to 1); by row, the greatest share first. Where areas overlap or share a border that the line
-    follows, shares add up to more than 1. What has no length (a point; an area, which stands for its centroid)
-    counts with length 0 and is shared equally among the areas that hold it. A stretch that a line runs twice, there and
-    back, counts once within areas it crosses the edge of and twice in its length: shares then add up to less than 1.
-    A row without a place is not told.
+    length in metres; 0 to 1); by row, the greatest share first. A stretch that a line runs twice, there and back,
+    counts twice. Shares add up to 1, or more where areas overlap or share a border that the line follows. What has no
+    length (a point; an area, which stands for its centroid) counts with length 0 and is shared equally among the areas
+    that hold it. A row without a place is not told.
     """
-    shapes = _cut_at_antimeridian(read_shapes(lines))
-    held = read_areas(areas["geometry"])
+    shapes = read_shapes(lines)
     flat = shapely.get_dimensions(shapes) == 2
     shapes[flat] = shapely.centroid(shapes[flat])
+    shapes = _cut_at_antimeridian(shapes)
+    held = _areas_cut_at_antimeridian(read_areas(areas["geometry"]))
     total = line_lengths_m(shapes)
     line, area = shapely.STRtree(held).query(shapes)
     by = np.lexsort((line, area))  # one area after the other keeps its prepared form at hand
@@ -88,13 +91,18 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
     whole = shapely.covers(held[area], shapes[line])
     part = ~whole & shapely.intersects(held[area], shapes[line])
     metres = np.where(whole, total[line], 0.0)
-    metres[part] = line_lengths_m(shapely.intersection(shapes[line[part]], held[area[part]]))
+    outside = np.where(shapely.is_missing(shapes), 0.0, total)
+    outside[line[whole]] = 0.0
+    metres[part], covered = _parts_inside(shapes, line[part], held[area[part]])
+    outside -= np.minimum(covered, outside)
     point = total[line] == 0
     keep = (whole | part) & (point | (metres > 0))
     line, area, metres = line[keep], area[keep], metres[keep]
-    out, out_m = _outside(shapes, total, held, line, area, metres)
+    never = ~shapely.is_missing(shapes)
+    never[line] = False
+    out = np.flatnonzero(never | (outside > _ROUNDING_M))
     row = np.concatenate([line, out])
-    share = np.concatenate([metres, out_m])
+    length = np.concatenate([metres, outside[out]])
     touched = np.bincount(row, minlength=len(shapes))[row]
     base = total[row]
     ids = areas["area_id"].gather(area)
@@ -103,9 +111,9 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
             {
                 "row": row.astype(np.int64),
                 "area_id": pl.concat([ids, pl.Series([None] * len(out), dtype=ids.dtype)]),
-                "length_m": share,
+                "length_m": length,
                 "share": np.where(
-                    base > 0, share / np.where(base > 0, base, 1.0), 1.0 / np.maximum(touched, 1)
+                    base > 0, length / np.where(base > 0, base, 1.0), 1.0 / np.maximum(touched, 1)
                 ),
                 "order": np.concatenate([area, np.full(len(out), len(held))]),
             }
@@ -115,47 +123,88 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _outside(
-    shapes: Objects, total: Floats, held: Objects, line: Ints, area: Ints, metres: Floats
-) -> tuple[Ints, Floats]:
-    """Lines that no area holds whole, and the metres of each that lie outside all."""
-    placed = np.flatnonzero(~shapely.is_missing(shapes))
-    best = np.zeros(len(shapes))
-    np.maximum.at(best, line, metres)
-    met = np.bincount(line, minlength=len(shapes))
-    never = placed[met[placed] == 0]
-    some = placed[(met[placed] > 0) & (best[placed] < total[placed])]
-    rest = shapes[some]
-    place = np.full(len(shapes), -1)
-    place[some] = np.arange(len(some))
-    mine = place[line] >= 0
-    of, hit = place[line[mine]], area[mine]
-    nth = pl.DataFrame({"of": of}).select(pl.int_range(pl.len()).over("of")).to_series().to_numpy()
-    for turn in range(int(nth.max(initial=-1)) + 1):  # areas may overlap: take away one after the other
-        now = nth == turn
-        rest[of[now]] = shapely.difference(rest[of[now]], held[hit[now]])
-    left = line_lengths_m(rest) if len(rest) else np.empty(0)
-    real = left > 1e-3  # a millimetre is rounding
-    return np.concatenate([never, some[real]]), np.concatenate([total[never], left[real]])
+def _parts_inside(shapes: Objects, line: Ints, held: Objects) -> tuple[Floats, Floats]:
+    """Metres of shapes[line[i]] in the area held[i]; and metres of each shape in any of its areas, overlaps once.
+
+    Segment by segment, so that one that is run twice counts twice; within a segment the metres run evenly in degrees.
+    """
+    crossing, of = np.unique(line, return_inverse=True)
+    parts, part_of = shapely.get_parts(shapes[crossing], return_index=True)
+    coords, index = shapely.get_coordinates(parts, return_index=True)
+    step = np.flatnonzero(index[1:] == index[:-1])
+    ends, owner = np.stack([coords[step], coords[step + 1]], axis=1), part_of[index[step]]
+    metres = steps_m(coords)[step]
+    first, after = np.searchsorted(owner, of, "left"), np.searchsorted(owner, of, "right")
+    segment, pair = runs(first, after - first), np.repeat(np.arange(len(line)), after - first)
+    at, start, end = _stretches(ends[segment], held[pair])
+    segment, pair = segment[at], pair[at]
+    inside = np.bincount(pair, (end - start) * metres[segment], len(line))
+    before = pl.col("end").cum_max().shift().over("segment").fill_null(0.0)
+    once = (
+        pl.DataFrame({"segment": segment, "start": start, "end": end})
+        .sort("segment", "start")
+        .with_columns(new=(pl.col("end") - pl.max_horizontal("start", before)).clip(lower_bound=0.0))
+    )
+    seen = once["segment"].to_numpy()
+    covered = np.bincount(crossing[owner[seen]], once["new"].to_numpy() * metres[seen], len(shapes))
+    return inside.astype(np.float64), covered.astype(np.float64)
+
+
+def _stretches(ends: Floats, held: Objects) -> tuple[Ints, Floats, Floats]:
+    """Where the segment ends[i], n x 2 x 2, lies in the area held[i]: i, from where, to where along it (0 to 1)."""
+    low, high, box = ends.min(axis=1), ends.max(axis=1), shapely.bounds(held)
+    near = np.flatnonzero((low <= box[:, 2:]).all(axis=1) & (high >= box[:, :2]).all(axis=1))
+    segments = shapely.linestrings(ends[near])
+    whole = shapely.covers(held[near], segments)
+    cut = np.flatnonzero(~whole & shapely.intersects(held[near], segments))
+    pieces, of = shapely.get_parts(shapely.intersection(segments[cut], held[near[cut]]), return_index=True)
+    at = near[cut[of]]
+    points, piece = shapely.get_coordinates(pieces, return_index=True)
+    origin, along = ends[at, 0][piece], (ends[at, 1] - ends[at, 0])[piece]
+    square = (along**2).sum(axis=1)
+    far = np.clip(((points - origin) * along).sum(axis=1) / np.where(square > 0, square, 1.0), 0.0, 1.0)
+    start, end = np.ones(len(pieces)), np.zeros(len(pieces))
+    np.minimum.at(start, piece, far)
+    np.maximum.at(end, piece, far)
+    full = near[whole]
+    return (
+        np.concatenate([full, at]),
+        np.concatenate([np.zeros(len(full)), start]),
+        np.concatenate([np.ones(len(full)), end]),
+    )
 
 
 def _cut_at_antimeridian(shapes: Objects) -> Objects:
-    """The shapes, with those that jump across or run past the antimeridian cut there, all within [-180, 180]."""
+    """The points and lines, with those that jump across or run past the antimeridian cut there, all in [-180, 180]."""
     coords, owner = shapely.get_coordinates(shapes, return_index=True)
     jump = (np.abs(np.diff(coords[:, 0])) > 180.0) & (owner[1:] == owner[:-1])
     beyond = np.abs(coords[:, 0]) > 180.0
-    rows = np.union1d(owner[1:][jump], owner[beyond])
-    for row in rows:  # few, if any
+    for row in np.union1d(owner[1:][jump], owner[beyond]):  # few, if any
         parts = take_apart(pl.Series([shapely.to_wkb(shapes[row])]))
-        pieces = []
-        for start, count in zip(parts.starts, parts.counts, strict=True):
-            points = parts.coords[start : start + count]
-            whole = shapely.linestrings(points) if count > 1 else shapely.points(points[0])
-            for turn in (0.0, 360.0, -360.0):
-                moved = shapely.transform(whole, lambda c, turn=turn: c + np.array([turn, 0.0]))
-                pieces.append(shapely.intersection(moved, shapely.box(-180.0, -90.0, 180.0, 90.0)))
-        shapes[row] = shapely.union_all(pieces)
+        steps = runs(parts.starts, parts.counts - 1)
+        if len(steps):  # each by itself: cut as one, a stretch that is run twice would be one
+            segments = np.stack([parts.coords[steps], parts.coords[steps + 1]], axis=1)
+            shapes[row] = shapely.multilinestrings(_on_the_map(shapely.linestrings(segments), 1))
+        else:
+            shapes[row] = shapely.multipoints(_on_the_map(shapely.points(parts.coords), 0))
     return shapes
+
+
+def _areas_cut_at_antimeridian(areas: Objects) -> Objects:
+    """The areas, with those that run past the antimeridian cut there, all in [-180, 180]; prepared."""
+    box = shapely.bounds(areas)
+    for row in np.flatnonzero((box[:, 0] < -180.0) | (box[:, 2] > 180.0)):
+        areas[row] = shapely.union_all(_on_the_map(areas[row : row + 1], 2))
+    shapely.prepare(areas)
+    return areas
+
+
+def _on_the_map(shapes: Objects, dimensions: int) -> Objects:
+    """The simple shapes of so many dimensions that lie in [-180, 180], whole turns off or not."""
+    turned = [shapely.transform(shapes, lambda c, by=by: c + np.array([by, 0.0])) for by in _TURNS]
+    parts = shapely.get_parts(shapely.intersection(np.concatenate(turned), _MAP))
+    inside: Objects = parts[(shapely.get_dimensions(parts) == dimensions) & ~shapely.is_empty(parts)]
+    return inside
 
 
 def midpoints(lines: pl.Series) -> pl.DataFrame:

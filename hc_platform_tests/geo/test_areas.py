@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hc_platform.geo.areas import areas_of_points, midpoints, shares_of_lines
 from hc_platform.geo.geometry import line_lengths_m
-from hc_platform_tests.geo.truth import GEOD, PLACES, line, wkb
+from hc_platform_tests.geo.truth import GEOD, PLACES, line, segments, wkb
 
 
 def areas(**shapes: Any) -> pl.DataFrame:
@@ -160,33 +160,90 @@ def test_what_has_no_length_is_shared_equally() -> None:
 
 def test_a_line_across_the_antimeridian_has_its_shares() -> None:
     held = areas(asia=shapely.box(170, 50, 180, 54), america=shapely.box(-180, 50, -170, 54))
-    for crossing in (line((179, 52), (-177, 52)), line((179, 52), (183, 52)), line((-181, 52), (-177, 52))):
-        got = dict(shares_of_lines(wkb(crossing), held).select("area_id", "share").rows())
-        assert got == pytest.approx({"asia": 0.25, "america": 0.75})
+    there_and_back = line((183, 52), (179, 52), (183, 52))
+    for crossing in (
+        line((179, 52), (-177, 52)),
+        line((179, 52), (183, 52)),
+        line((-181, 52), (-177, 52)),
+        there_and_back,
+    ):
+        got = shares_of_lines(wkb(crossing), held)
+        assert dict(got.select("area_id", "share").rows()) == pytest.approx({"asia": 0.25, "america": 0.75})
+        assert got["length_m"].sum() == pytest.approx(line_lengths_m(np.array([crossing]))[0])
+
+
+def test_an_area_that_runs_on_past_the_antimeridian_has_its_shares() -> None:
+    held = areas(runs_on=shapely.box(170, 50, 190, 54), other_way=shapely.box(-190, 50, -171, 54))
+    got = shares_of_lines(wkb(line((-179, 52), (-168, 52)), line((178, 52), (-178, 52))), held)
+    assert got.select("row", "area_id", "share").rows() == [
+        (0, "runs_on", pytest.approx(9 / 11)),
+        (0, "other_way", pytest.approx(8 / 11)),
+        (0, None, pytest.approx(2 / 11)),
+        (1, "runs_on", 1.0),
+        (1, "other_way", 1.0),
+    ]
+
+
+def _inside(start: Any, end: Any, box: Any) -> float:
+    """How much of a segment lies in a closed box, 0 to 1 (Liang and Barsky)."""
+    low, high = 0.0, 1.0
+    for axis in (0, 1):
+        least, most, step = box.bounds[axis], box.bounds[axis + 2], end[axis] - start[axis]
+        if step == 0 and not least <= start[axis] <= most:
+            return 0.0
+        if step != 0:
+            first, last = sorted(((least - start[axis]) / step, (most - start[axis]) / step))
+            low, high = max(low, first), min(high, last)
+    return max(high - low, 0.0)
+
+
+@st.composite
+def walks(draw: st.DrawFn, around: tuple[float, float]) -> list[Any]:
+    """The parts of a line within two degrees of a place, some of it run there and back, or drawn twice."""
+    micro = st.one_of(st.integers(-2, 2).map(lambda n: n * 1_000_000), st.integers(-2_000_000, 2_000_000))
+    parts = []
+    for _ in range(draw(st.integers(1, 2))):
+        offsets = draw(st.lists(st.tuples(micro, micro), min_size=2, max_size=6, unique=True))
+        points = [(around[0] + x / 1e6, around[1] + y / 1e6) for x, y in offsets]
+        parts.append(points + points[-2::-1][: draw(st.integers(0, 4))])
+    return [*parts, *parts[: draw(st.integers(0, 1))]]
 
 
 @given(st.sampled_from(["contiguous", "utqiagvik", "hawaii"]), st.data())
-@settings(max_examples=50, deadline=None)
-def test_shares_of_areas_that_do_not_overlap_add_up(place: str, data: st.DataObject) -> None:
+@settings(max_examples=100, deadline=None)
+def test_shares_of_areas_side_by_side_are_exact_and_add_up_to_one(place: str, data: st.DataObject) -> None:
     lon, lat = PLACES[place]
-    grid = {
-        f"{i}{j}": shapely.box(lon + i, lat + j, lon + i + 1, lat + j + 1)
-        for i in range(-2, 2)
-        for j in range(-2, 2)
+    boxes = [
+        shapely.box(lon + i, lat + j, lon + i + 1, lat + j + 1) for i in range(-2, 2) for j in range(-2, 2)
+    ]
+    shape = shapely.MultiLineString(data.draw(walks((lon, lat))))
+    steps = [(a, b, line_lengths_m(np.array([line(a, b)]))[0]) for a, b in segments(shape)]
+    total = sum(metres for *_, metres in steps)
+    assume(total > 100)
+    got = dict(
+        shares_of_lines(wkb(shape), areas(**{str(i): box for i, box in enumerate(boxes)}))
+        .select("area_id", "share")
+        .rows()
+    )
+    expected = {
+        str(i): sum(_inside(a, b, box) * metres for a, b, metres in steps) / total
+        for i, box in enumerate(boxes)
     }
-    offsets = data.draw(
-        st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=2, max_size=6, unique=True)
-    )
-    shape = shapely.LineString([(lon + x, lat + y) for x, y in offsets])
-    total = line_lengths_m(np.array([shape]))[0]
-    got = shares_of_lines(wkb(shape), areas(**grid))
-    on_borders = shapely.length(
-        shapely.intersection(shape, shapely.union_all([s.boundary for s in grid.values()]))
-    )
-    retraced = shapely.length(shape) - shapely.length(shapely.union_all([shape]))
-    if on_borders < 1e-9 and total > 1 and retraced < 1e-9:
-        assert got["length_m"].sum() == pytest.approx(total, rel=2e-3)
-        assert got["share"].sum() == pytest.approx(1.0, rel=2e-3)
+    assert {name: got.pop(name, 0.0) for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert got == {}, "nothing lies outside"
+    borders = {(axis, lon_lat + n) for axis, lon_lat in enumerate((lon, lat)) for n in (-1, 0, 1)}
+    if not any(a[axis] == b[axis] == at for a, b, _ in steps for axis, at in borders):
+        assert sum(expected.values()) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_a_line_there_and_back_counts_twice_wherever_it_is() -> None:
+    """Two spurs off a main line into the west, each there and back, and one of them on to nowhere."""
+    there_and_back = line((1, 1), (-1, 1), (1, 1), (1, 0.5), (-3, 0.5), (1, 0.5))
+    got = shares_of_lines(wkb(there_and_back), areas(west=WEST, east=EAST))
+    shares = dict(got.select("area_id", "share").rows())
+    assert shares == pytest.approx({"west": 6 / 12.5, "east": 4.5 / 12.5, None: 2 / 12.5}, abs=1e-3)
+    assert got["share"].sum() == pytest.approx(1.0, abs=1e-9)
+    assert got["length_m"].sum() == pytest.approx(line_lengths_m(np.array([there_and_back]))[0], rel=1e-9)
 
 
 @given(
