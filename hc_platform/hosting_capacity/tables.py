@@ -8,6 +8,7 @@ What does not: how a value gets there (`values`, `sections`, `feeders`, `summari
 from typing import Final, get_args
 
 from hc_platform.catalog.fields import CapacityBasis, Constraint, Grain, Resource, ValueStatus
+from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
 from hc_platform.tables import Column, Table, columns
 
 RESOURCES: Final = get_args(Resource)
@@ -383,4 +384,5 @@ LAKE_TABLES: Final = (
     UTILITIES,
     INGESTION_EVENTS,
     INGESTION_RUNS,
+    CONFIG_VERIFICATIONS,
 )

@@ -1,0 +1,91 @@
+"""Do the published layers still hold what the configs say? Asked without pulling a row, and recorded.
+
+What belongs here: asking every layer of a utility, the verdict, the record. What does not: the ways in which a layer can
+drift (`sources.contract`), how a source is asked (`sources`).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal
+
+import polars as pl
+
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
+from hc_platform.lake.store import Lake
+from hc_platform.pipeline.snapshots import newest_pull
+from hc_platform.sources.base import LayerDescription, SourceError
+from hc_platform.sources.contract import Finding, KnownLayer, findings_of
+
+Describe = Callable[[UtilityConfig, LayerConfig], LayerDescription]
+
+
+def verify(
+    config: UtilityConfig,
+    describe: Describe,
+    lake: Lake,
+    now: datetime,
+    *,
+    against: Literal["live", "saved"] = "live",
+) -> pl.DataFrame:
+    """CONFIG_VERIFICATIONS rows, one per layer of the utility. A layer that cannot be described is a finding, no error.
+
+    `describe` asks the source, or a folder of saved answers. Nothing is written; `record` does.
+    """
+    known = known_layers(lake, config.utility_code)
+    rows = [
+        _verified(config, layer, describe, known.get(layer.label), now, against) for layer in config.layers
+    ]
+    return CONFIG_VERIFICATIONS.conform(pl.DataFrame(rows, infer_schema_length=None))
+
+
+def record(lake: Lake, verified: pl.DataFrame) -> None:
+    """Append to config_verifications."""
+    if verified.height:
+        lake.append(CONFIG_VERIFICATIONS, verified)
+
+
+def known_layers(lake: Lake, code: str) -> dict[str, KnownLayer]:
+    """What each layer of a utility was when it was last pulled, by label; empty where it never was."""
+    return {
+        row["layer"]: KnownLayer(
+            (json.loads(row["metadata_json"]) if row["metadata_json"] else {}).get("name"),
+            row["layer_index"],
+            json.loads(row["fields_json"]),
+        )
+        for row in newest_pull(lake, code, until="9999-12").iter_rows(named=True)
+    }
+
+
+def _verified(
+    config: UtilityConfig,
+    layer: LayerConfig,
+    describe: Describe,
+    known: KnownLayer | None,
+    now: datetime,
+    against: str,
+) -> dict[str, Any]:
+    found: LayerDescription | None = None
+    try:
+        found = describe(config, layer)
+    except SourceError as error:
+        findings = [Finding(layer.label, "unreachable" if error.retryable else "moved", True, str(error))]
+    else:
+        findings = findings_of(config, layer, found, known, now)
+    return {
+        "utility_code": config.utility_code,
+        "layer": layer.label,
+        "checked_at": now,
+        "against": against,
+        "verdict": "broken" if any(f.blocking for f in findings) else "look" if findings else "ok",
+        "findings": json.dumps([{k: v for k, v in asdict(f).items() if k != "layer"} for f in findings]),
+        "source_url": found.url if found else None,
+        "layer_name": found.name if found else None,
+        "layer_index": found.layer_index if found else None,
+        "rows": found.count if found and found.count >= 0 else None,
+        "source_edited_at": found.edited_at if found else None,
+        "config_hash": config.fingerprint,
+    }
