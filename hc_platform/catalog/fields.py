@@ -82,6 +82,13 @@ _SECRET_PARAMETERS: Final = {
     "x-amz-security-token",
     "x-goog-signature",
 }
+_SECRET_HEADERS: Final = {
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-api-key",
+    "x-esri-authorization",
+}
 
 
 class Strict(BaseModel):
@@ -105,6 +112,16 @@ def check_url(url: str) -> str:
             f"carries a credential ({', '.join(sorted(secrets))}); name a secret under auth.secret"
         )
     return url.rstrip("/")
+
+
+def check_headers(headers: dict[str, str]) -> dict[str, str]:
+    """The headers as they are. Raises ValueError where one would hold a credential."""
+    secret = sorted(h for h in headers if h.lower() in _SECRET_HEADERS)
+    if secret:
+        raise ValueError(
+            f"{', '.join(secret)} would hold a credential; name a secret under auth.secret instead"
+        )
+    return headers
 
 
 def _null_map(value: Any) -> Any:
@@ -131,7 +148,7 @@ class FieldTarget(Strict):
     unit: Unit | None = Field(None, description="the field's own unit; else the layer's, else the utility's")
     nulls: Nulls = Field(
         default_factory=dict,
-        description="values that mean 'no value', and why: {'-9.999': redacted, '-1': not_published}",
+        description="values that mean 'no value', and why: {'-9.999': redacted, '-1': not_published}; '' is NULL too",
     )
     ceiling: float | None = Field(
         None, description="the study's upper end, in the field's unit: values there are marked, not measured"

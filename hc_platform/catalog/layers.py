@@ -17,6 +17,7 @@ from hc_platform.catalog.fields import (
     ResourceConfig,
     Strict,
     Verification,
+    check_headers,
     check_url,
 )
 
@@ -139,6 +140,10 @@ class LayerConfig(Strict):
     discovery: Discovery | None = Field(
         None, description="how a rotating service is found; else the utility's"
     )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="request headers of this layer alone: a gate may want each map's own Referer",
+    )
     path: str | None = Field(None, description="for files: a URL, or a path inside the import folder")
     member: str | None = Field(None, description="for ZIP files: the file within, * stands for any text")
     sheet: str | None = Field(None, description="for Excel files: the sheet; default the first")
@@ -182,6 +187,11 @@ class LayerConfig(Strict):
         own = {k: value.pop(k) for k in OF_ONE_RESOURCE if k in value}
         value["resources"] = {value.pop("resource", "generation"): own}
         return value
+
+    @field_validator("headers")
+    @classmethod
+    def _no_secret_header(cls, value: dict[str, str]) -> dict[str, str]:
+        return check_headers(value)
 
     @field_validator("service_url")
     @classmethod

@@ -22,18 +22,12 @@ from hc_platform.catalog.fields import (
     SourceType,
     Strict,
     Verification,
+    check_headers,
     check_url,
 )
 from hc_platform.catalog.layers import OF_ONE_RESOURCE, Discovery, LayerConfig
 
 _OF_ONE_LAYER: Final = ("layer_index", "field_map")
-_SECRET_HEADERS: Final = {
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-api-key",
-    "x-esri-authorization",
-}
 
 
 def is_loopback(url: str) -> bool:
@@ -136,12 +130,7 @@ class UtilityConfig(Strict):
     @field_validator("headers")
     @classmethod
     def _no_secret_header(cls, value: dict[str, str]) -> dict[str, str]:
-        secret = sorted(h for h in value if h.lower() in _SECRET_HEADERS)
-        if secret:
-            raise ValueError(
-                f"{', '.join(secret)} would hold a credential; name a secret under auth.secret instead"
-            )
-        return value
+        return check_headers(value)
 
     @property
     def fetchable(self) -> bool:
@@ -173,6 +162,10 @@ class UtilityConfig(Strict):
         if url is None:
             raise ValueError(f"{self.utility_code}: layer {layer.label} has no service_url")
         return url
+
+    def headers_of(self, layer: LayerConfig) -> dict[str, str]:
+        """The request headers for a layer: the utility's, and over them its own."""
+        return {**self.headers, **layer.headers}
 
     def basis_of(self, layer: LayerConfig, resource: Resource) -> CapacityBasis | None:
         """Gross or net, by the resource, else by the utility."""
@@ -221,8 +214,10 @@ class UtilityConfig(Strict):
 
     def _check_place(self, layer: LayerConfig) -> None:
         is_file = layer.path is not None
-        if is_file and (layer.service_url or layer.discovery):
-            raise ValueError(f"layer {layer.label}: a file has a path, and neither service_url nor discovery")
+        if is_file and (layer.service_url or layer.discovery or layer.headers):
+            raise ValueError(
+                f"layer {layer.label}: a file has a path, and none of service_url, discovery and headers"
+            )
         if self.data_source_type == "file" and not is_file:
             raise ValueError(f"layer {layer.label}: data_source_type file needs a path")
         if not is_file and not (layer.service_url or self.service_url or self.discovery_of(layer)):

@@ -93,7 +93,7 @@ def synthetic_layers(config: UtilityConfig, scale: float = 1.0, seed: int = 7) -
         rng = _rng(seed, f"{config.utility_code}/{layer.label}")
         listed = feeders if what.only is None else feeders.filter(pl.col(what.only))
         rows = draw_rows(listed, None if what.rows is None else max(1, round(what.rows * scale)), rng)
-        place = (config.utility_code, layer.label, config.layer_service_url(layer), config.headers)
+        place = (config.utility_code, layer.label, config.layer_service_url(layer), config.headers_of(layer))
         layers.append(_layer(place, what, rows))
     return layers
 

@@ -91,6 +91,7 @@ def parse_capacity(
     - below a bound: "<=5" (HECO), "Less than 100 kW AC" (FirstEnergy), "Up To 4 MW" (Dominion),
       "NO CAPACITY" (LADWP, at most 0): high, ``at_floor``.
     - empty, NULL, NA, NaN: ``not_published``; Redacted; (Analysis) Pending: that status, no value.
+      What ``nulls`` says of "" holds for NULL too (PSE&G: the analysis is pending).
     - anything else, also "9.9,9.9,5.31" (split it first) and a range that falls: bad. Its status stays
       ``published``: the utility did say something. DC ratings are bad, they are no AC power.
 
@@ -155,7 +156,7 @@ def parse_capacity(
                 low=field("low"),
                 high=field("high"),
                 censored=_censored(ceiling, floor, divisor),
-                status=_status(),
+                status=_status(nulls),
                 bad=_unread() & field("low").is_null() & field("high").is_null(),
             )
         },
@@ -311,8 +312,8 @@ def _censored(ceiling: float | None, floor: float | None, divisor: float) -> pl.
     )
 
 
-def _status() -> pl.Expr:
-    missing = pl.when(pl.field("text").is_null()).then(pl.lit("not_published"))
+def _status(nulls: Nulls) -> pl.Expr:
+    missing = pl.when(pl.field("text").is_null()).then(pl.lit(nulls.get("", "not_published")))
     return pl.coalesce(pl.field("null_status"), missing, pl.lit("published"))
 
 

@@ -33,13 +33,13 @@ class ArcGISSource:
     def edited_at(self, config: UtilityConfig, layer: LayerConfig) -> datetime | None:
         """The date in the layer's metadata; MapServers tell none."""
         try:
-            return _info(config, layer, self._http(config)).edited_at
+            return _info(config, layer, self._http(config, layer)).edited_at
         except arcgis.ArcGISError as error:
             raise _translated(error, config, layer) from error
 
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
         """Resolve the layer by its name and ask for its fields, count and last edit."""
-        http = self._http(config)
+        http = self._http(config, layer)
         try:
             info = _info(config, layer, http)
             state = arcgis.layer_state(info, where=layer.where, http=http)
@@ -73,7 +73,7 @@ class ArcGISSource:
                 where=layer.where,
                 page_size=layer.page_size or config.page_size,
                 out_sr=config.out_sr,
-                http=self._http(config),
+                http=self._http(config, layer),
                 progress=lambda done, total: progress(layer.label, done, total),
             )
         except arcgis.ArcGISError as error:
@@ -96,14 +96,14 @@ class ArcGISSource:
             ],
         )
 
-    def _http(self, config: UtilityConfig) -> arcgis.HttpOptions:
+    def _http(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.HttpOptions:
         options, auth = self.options, config.auth
         return arcgis.HttpOptions(
             min_interval_s=options.min_interval_s,
             in_flight=options.in_flight,
             timeout_s=options.timeout_s,
             attempts=options.attempts,
-            headers={"User-Agent": options.user_agent, **config.headers},
+            headers={"User-Agent": options.user_agent, **config.headers_of(layer)},
             token=(lambda: _token(config, auth.secret)) if auth else None,
         )
 

@@ -59,6 +59,7 @@ BROKEN = [
     ("bad_target", ("feeder_id_external", "feeder_id_extern"), 14, "FeederId", "", "did you mean feeder_id_external?"),
     ("wrong_unit", ("Capacity: hosting_capacity_mw", "Capacity: {to: hosting_capacity_mw, unit: kv}"), 15, "Capacity", "no unit of capacity", ""),
     ("secret_header", ("capacity_unit: mw", "headers: {Authorization: Bearer x}\ncapacity_unit: mw"), 6, "headers", "credential", ""),
+    ("secret_of_a_layer", ("    where:", "    headers: {Cookie: a}\n    where:"), 12, "layers.0.headers", "credential", ""),
     ("secret_in_url", ("HC/FeatureServer", "HC/FeatureServer?token=abc"), 5, "service_url", "credential (token)", ""),
     ("password_in_url", ("https://maps", "https://me:pw@maps"), 5, "service_url", "password", ""),
     ("file_url", ("https://maps.example.com", "file:///etc"), 5, "service_url", "http://", ""),

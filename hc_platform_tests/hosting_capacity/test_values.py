@@ -267,6 +267,14 @@ def test_the_configs_sentinels_match_as_text_and_as_number(
     assert capacity["censored"] == "none"
 
 
+@pytest.mark.parametrize("text", [None, "", " "])
+def test_the_config_says_what_null_means(text: str | None) -> None:
+    """PSE&G: NULL is a circuit whose analysis is pending."""
+    capacity = one(partial(parse_capacity, unit="mw", nulls={"": "pending"}), text)
+    assert (capacity["value"], capacity["status"], capacity["bad"]) == (None, "pending", False)
+    assert one(partial(parse_capacity, unit="mw"), text)["status"] == "not_published"
+
+
 def test_a_sentinel_leaves_other_numbers_alone() -> None:
     parser = partial(parse_capacity, unit="mw", nulls={"-1": "not_published"})
     assert [r["value"] for r in many(parser, ["-1.5", "-10", "1", "0", "-1"])] == [
