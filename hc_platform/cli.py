@@ -14,6 +14,7 @@ import typer
 
 from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, load_catalog
 from hc_platform.commands import charge, config, devices, tariffs
+from hc_platform.commands.coverage import coverage
 from hc_platform.commands.near import near
 from hc_platform.commands.shared import DataDir
 from hc_platform.commands.shared import settings_of as _settings
@@ -35,6 +36,7 @@ app.add_typer(devices.app, name="devices")
 app.add_typer(tariffs.app, name="tariffs")
 app.command()(near)
 app.command()(utilities)
+app.command()(coverage)
 
 
 AcceptRowChange = Annotated[

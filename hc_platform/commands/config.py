@@ -12,10 +12,12 @@ import typer
 
 from hc_platform.catalog import json_schema, load_catalog, load_config
 from hc_platform.commands.shared import DataDir, settings_of
+from hc_platform.commands.verifying import verify
 from hc_platform.ingesting import MistakeError
 from hc_platform.terminal import out
 
 app = typer.Typer(help="Look at and check utility_configs/.", no_args_is_help=True)
+app.command()(verify)
 
 
 @app.command("lint")

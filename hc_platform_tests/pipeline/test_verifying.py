@@ -1,0 +1,61 @@
+"""A verification asks every layer, records what it found, and knows what the layer was before."""
+
+import json
+from datetime import UTC, datetime
+
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
+from hc_platform.pipeline.verifying import known_layers, record, verify
+from hc_platform.sources import SourceError
+from hc_platform.sources.base import LayerDescription
+from hc_platform_tests.hosting_capacity.making import config, put, raw
+from hc_platform_tests.pipeline.stub import Bench
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+MADE = config(
+    {
+        "title": "lines",
+        "capacity_unit": "kw",
+        "field_map": {"Id": "feeder_id_external", "kW": "hosting_capacity_mw"},
+    },
+    {"title": "tables", "capacity_unit": "kw", "field_map": {"kW": "hosting_capacity_mw"}},
+)
+
+
+def layer_at(index: int, **types: str) -> LayerDescription:
+    return LayerDescription(f"http://127.0.0.1:9/{index}", f"layer {index}", index, types, "OID", 7, None)
+
+
+def test_each_layer_has_its_row_and_a_dead_one_is_a_finding(bench: Bench) -> None:
+    def describe(_: UtilityConfig, layer: LayerConfig) -> LayerDescription:
+        if layer.label == "tables":
+            raise SourceError("test, layer tables: no answer within 5 s", retryable=True)
+        return layer_at(0, Id="esriFieldTypeString", kW="esriFieldTypeDouble")
+
+    verified = verify(MADE, describe, bench.lake, NOW)
+    assert verified.select("layer", "verdict", "rows").rows() == [
+        ("lines", "ok", 7),
+        ("tables", "broken", None),
+    ]
+    (finding,) = json.loads(verified["findings"][1])
+    assert (finding["kind"], finding["blocking"]) == ("unreachable", True)
+    assert "no answer" in finding["message"]
+    record(bench.lake, verified)
+    record(bench.lake, verify(MADE, describe, bench.lake, NOW.replace(day=2)))
+    held = bench.lake.scan(CONFIG_VERIFICATIONS, utility_code="test").collect()
+    assert held.height == 4
+    assert set(held["config_hash"]) == {MADE.fingerprint}
+
+
+def test_what_a_layer_was_comes_from_its_last_pull(bench: Bench) -> None:
+    put(bench.lake, MADE, [raw(MADE, [{"Id": "0022", "kW": "5"}]), raw(MADE, [{"kW": "5"}], layer=1)])
+    known = known_layers(bench.lake, "test")
+    assert known["lines"].fields == {"Id": "esriFieldTypeString", "kW": "esriFieldTypeString"}
+
+    def describe(_: UtilityConfig, layer: LayerConfig) -> LayerDescription:
+        return layer_at(layer.layer_index or 0, Id="esriFieldTypeInteger", kW="esriFieldTypeString")
+
+    verified = verify(MADE, describe, bench.lake, NOW)
+    assert verified["verdict"].to_list() == ["broken", "ok"]
+    assert [f["kind"] for f in json.loads(verified["findings"][0])] == ["retyped_field"]
