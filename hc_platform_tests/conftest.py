@@ -1,10 +1,14 @@
-"""What several rooms of tests share: where the real data is."""
+"""What several rooms of tests share: where the real data is, and how often laws are tried (`laws`)."""
 
 from pathlib import Path
 
 import pytest
 
+from hc_platform_tests import laws
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+laws.register()
 
 
 @pytest.fixture(scope="session")
