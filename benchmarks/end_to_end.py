@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,9 @@ def plain(url: str, data: Path) -> dict[str, float]:
     catalog = catalog_at(url)
     for code, config in catalog.items():
         with stage("fetch"):
-            source = source_for(config, SourceOptions(min_interval_s=0, in_flight=settings.in_flight))
+            source = partial(
+                source_for, config, options=SourceOptions(min_interval_s=0, in_flight=settings.in_flight)
+            )
             spent["features"] += fetch(
                 config, snapshot, source=source, lake=lake, staging=settings.staging_dir, now=now
             ).fetched

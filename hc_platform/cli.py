@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 something failed (a message says what), 2 a mistake in wha
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from hc_platform.commands.utilities import utilities
 from hc_platform.ingesting import MistakeError, dry_run_of, execute, refresh_reference, running
 from hc_platform.lake.store import open_lake
 from hc_platform.pipeline.snapshots import raw_snapshots
-from hc_platform.settings import PROJECT_DIR, secret
+from hc_platform.settings import PROJECT_DIR
 from hc_platform.terminal import err, out, print_table, say
 
 app = typer.Typer(
@@ -113,29 +112,27 @@ def discover(
 ) -> None:
     """List the layers and fields of a service, to write a config from."""
     from hc_platform.arcgis import HttpOptions, discover_layers
+    from hc_platform.orchestration.platform import Platform
+    from hc_platform.sources import candidates, http_for
 
     if (utility is None) == (url is None):
         raise MistakeError("give either --utility CODE or --url URL")
     settings = _settings(data_dir)
-    http = HttpOptions(
-        timeout_s=settings.timeout_s, attempts=settings.attempts, headers={"User-Agent": settings.user_agent}
-    )
-    urls = [url] if url else []
+    services: dict[str, HttpOptions] = {}
+    if url:
+        agent = {"User-Agent": settings.user_agent}
+        services[url] = HttpOptions(timeout_s=settings.timeout_s, attempts=settings.attempts, headers=agent)
     if utility:
-        wanted = _known(load_catalog(settings.configs), utility)
-        auth = wanted.auth
-        http = replace(
-            http,
-            headers={**http.headers, **wanted.headers},
-            token=(lambda: secret(auth.secret)) if auth else None,
-        )
-        urls = list(
-            dict.fromkeys(wanted.layer_service_url(layer) for layer in wanted.layers if layer.path is None)
-        )
-    for service in urls:
-        for layer in discover_layers(service, http=http):
-            title = f"{layer['id']}: {layer['name']} ({layer['geometry_type'] or 'table'})  {service}"
-            fields = ((f["name"], f["type"], f.get("alias")) for f in layer.get("fields") or ())
+        catalog = load_catalog(settings.configs)
+        wanted, options = _known(catalog, utility), Platform(settings, catalog).source_options
+        for layer in (x for x in wanted.layers if x.path is None):
+            rotates = wanted.discovery_of(layer) is not None
+            place = candidates(wanted, layer, options)[0].url if rotates else wanted.layer_service_url(layer)
+            services[place] = http_for(wanted, layer, options, place)
+    for service, http in services.items():
+        for found in discover_layers(service, http=http):
+            title = f"{found['id']}: {found['name']} ({found['geometry_type'] or 'table'})  {service}"
+            fields = ((f["name"], f["type"], f.get("alias")) for f in found.get("fields") or ())
             print_table(title, ("field", "type", "alias"), fields)
 
 

@@ -7,6 +7,7 @@ runs themselves (`orchestration.local_runs`).
 import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -116,7 +117,7 @@ def dry_run_of(settings: Settings, catalog: Catalog, code: str) -> None:
         result = fetch(
             config,
             snapshot,
-            source=source_for(config, platform.source_options),
+            source=partial(source_for, config, options=platform.source_options),
             lake=lake,
             staging=Path(folder) / "staging",
             now=now,

@@ -7,6 +7,7 @@ units, Dagster. Start reading at pull.py; errors.py lists what can go wrong.
 from hc_platform.arcgis.crs import web_mercator_to_wgs84
 from hc_platform.arcgis.errors import ArcGISError, LayerMoved
 from hc_platform.arcgis.metadata import Field, LayerInfo, LayerState, describe_layer, layer_state
+from hc_platform.arcgis.portal import PublishedService, list_folder, search_items
 from hc_platform.arcgis.pull import pull_layer
 from hc_platform.arcgis.query import (
     compute_centroid,
@@ -26,13 +27,16 @@ __all__ = [
     "LayerMoved",
     "LayerPull",
     "LayerState",
+    "PublishedService",
     "compute_centroid",
     "describe_layer",
     "discover_layers",
     "get_field_schema",
     "layer_state",
+    "list_folder",
     "pull_layer",
     "query_features",
     "query_features_geojson",
+    "search_items",
     "web_mercator_to_wgs84",
 ]

@@ -183,7 +183,7 @@ def layer_info(service_url: str, raw: Mapping[str, Any], own: Mapping[str, str] 
         object_id_field=identifiers[0] if identifiers else None,
         fields=fields,
         max_record_count=raw.get("maxRecordCount"),
-        edited_at=_instant(editing.get("lastEditDate") or editing.get("dataLastEditDate")),
+        edited_at=instant(editing.get("lastEditDate") or editing.get("dataLastEditDate")),
         spatial_wkid=reference.get("latestWkid") or reference.get("wkid"),
         supports_pagination=bool(advanced.get("supportsPagination", raw.get("supportsPagination", False))),
         supports_statistics=bool(advanced.get("supportsStatistics", raw.get("supportsStatistics", False))),
@@ -191,7 +191,8 @@ def layer_info(service_url: str, raw: Mapping[str, Any], own: Mapping[str, str] 
     )
 
 
-def _instant(epoch_ms: Any) -> datetime | None:
+def instant(epoch_ms: Any) -> datetime | None:
+    """Esri's milliseconds since 1970 as a time, UTC; None for anything else."""
     if not isinstance(epoch_ms, int | float):
         return None
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms)

@@ -153,7 +153,7 @@ def _download(
 ) -> tuple[LayerInfo, pl.DataFrame]:
     http = http or HttpOptions()
     if auth_token is not None:
-        token: Callable[[], str] = lambda: auth_token  # noqa: E731
+        token: Callable[[str | None], str] = lambda refused: auth_token  # noqa: E731
         http = HttpOptions(**{**_options(http), "token": token})
     info = describe_layer(url, http=http)
     with tempfile.TemporaryDirectory(prefix="hc-arcgis-") as folder:

@@ -51,8 +51,8 @@ class HttpOptions:
     `min_interval_s` is the least time between two request starts to one host, over all layers and threads
     of this process; `in_flight` the concurrent requests per layer; `timeout_s` how long a silence may
     last; `attempts` how often one request is tried, with a random wait of up to `max_backoff_s` between.
-    `headers` override ours (Referer, User-Agent). `token` is called when a token is needed, and once more
-    after the server says that it has expired.
+    `headers` override ours (Referer, User-Agent). `token` is called with None when a token is needed, and
+    after the server says that one has expired with that one, to give another.
     """
 
     min_interval_s: float = 0.5
@@ -61,7 +61,7 @@ class HttpOptions:
     attempts: int = 3
     max_backoff_s: float = 30.0
     headers: Mapping[str, str] = field(default_factory=dict)
-    token: Callable[[], str] | None = None
+    token: Callable[[str | None], str] | None = None
 
 
 @dataclass
@@ -112,6 +112,7 @@ class Session:
         self._slots = asyncio.Semaphore(http.in_flight)
         self._readers = asyncio.Semaphore(_READERS)
         self._token: str | None = None
+        self._signing = asyncio.Lock()
         self._client = httpx.AsyncClient(
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", "Accept": "application/json, */*"}
             | dict(http.headers),
@@ -134,7 +135,7 @@ class Session:
         """
         url, own = split_url(url)
         question = {**own, "f": "json", **params}
-        retokened = False
+        token = refused = None
         while True:
             try:
                 async for attempt in AsyncRetrying(
@@ -146,13 +147,14 @@ class Session:
                 ):
                     with attempt:
                         self.counters.retries += attempt.retry_state.attempt_number > 1
-                        return await self._try(url, question, decoder)
+                        token = await self._signed_in(refused)
+                        return await self._try(url, question, decoder, token)
             except ArcGISError as error:
                 if error.status == _NO_CONNECTION:
                     raise ArcGISError("down", error.what, url) from None
-                if error.status != 498 or self.http.token is None or retokened:
+                if error.status != 498 or token is None or refused is not None:
                     raise
-                retokened, self._token = True, None  # expired: ask for a new token, once
+                refused = token  # expired: ask with another, once
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -160,11 +162,20 @@ class Session:
             return error.retry_after
         return float(wait_random_exponential(multiplier=1, max=self.http.max_backoff_s)(state))
 
-    async def _try(self, url: str, question: dict[str, str], decoder: Callable[[bytes], T]) -> T:
-        if self.http.token is not None:
-            if self._token is None:
-                self._token = await asyncio.to_thread(self.http.token)
-            question = {**question, "token": self._token}
+    async def _signed_in(self, refused: str | None) -> str | None:
+        """The token to ask with, another than the refused one; None where none is needed."""
+        if self.http.token is None:
+            return None
+        async with self._signing:  # of many requests that meet an expired token, the first renews it for all
+            if self._token is None or self._token == refused:
+                self._token = await asyncio.to_thread(self.http.token, refused)
+            return self._token
+
+    async def _try(
+        self, url: str, question: dict[str, str], decoder: Callable[[bytes], T], token: str | None
+    ) -> T:
+        if token is not None:
+            question = {**question, "token": token}
         body, status, headers, final_url = await self._send(url, question)
 
         def read() -> T:
@@ -179,9 +190,9 @@ class Session:
                 error.retry_after = _retry_after_s(headers.get("retry-after"))
                 if error.retry_after:
                     _politeness.hold(urlsplit(final_url).netloc, error.retry_after)
-            if self._token:
-                error.args = tuple(str(arg).replace(self._token, "***") for arg in error.args)
-                error.what = error.what.replace(self._token, "***")
+            if token:
+                error.args = tuple(str(arg).replace(token, "***") for arg in error.args)
+                error.what = error.what.replace(token, "***")
             raise
 
     async def _send(self, url: str, question: dict[str, str]) -> tuple[bytes, int, httpx.Headers, str]:

@@ -134,8 +134,8 @@ def upstream_edits(platform: Platform) -> dg.SensorDefinition:
 def _edited_at(platform: Platform, code: str) -> datetime | None:
     """The newest edit date of a utility's layers; None where its source tells none. Asked once, briefly."""
     config = platform.catalog[code]
-    source = source_for(config, replace(platform.source_options, timeout_s=_ASK_SECONDS, attempts=1))
-    dates = [source.edited_at(config, layer) for layer in config.layers]
+    options = replace(platform.source_options, timeout_s=_ASK_SECONDS, attempts=1)
+    dates = [source_for(config, layer, options).edited_at(config, layer) for layer in config.layers]
     return max((d for d in dates if d is not None), default=None)
 
 

@@ -5,6 +5,7 @@ What does not: the steps themselves (`pipeline`).
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,7 +113,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
             result = fetch(
                 utility,
                 context.partition_key,
-                source=source_for(utility, platform.source_options),
+                source=partial(source_for, utility, options=platform.source_options),
                 lake=platform.lake,
                 staging=platform.settings.staging_dir,
                 now=platform.now(),

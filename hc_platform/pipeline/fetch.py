@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +29,8 @@ from hc_platform.sources import LayerSource, SourceError
 from hc_platform.sources.base import LayerDescription, LayerPull, Progress, match_fields
 
 Status = Literal["complete", "changed", "unchanged"]
+SourceFor = Callable[..., LayerSource]
+"""layer, within=Period | None -> its adapter: `sources.source_for` of a config and options."""
 
 
 class PastSnapshotError(SourceError):
@@ -69,7 +71,7 @@ def fetch(
     config: UtilityConfig,
     snapshot: str,
     *,
-    source: LayerSource,
+    source: SourceFor,
     lake: Lake,
     staging: Path,
     now: datetime,
@@ -102,7 +104,7 @@ def fetch(
 def _fetch_now(
     config: UtilityConfig,
     snapshot: str,
-    source: LayerSource,
+    source: SourceFor,
     lake: Lake,
     staging: Path,
     progress: Progress,
@@ -110,7 +112,7 @@ def _fetch_now(
     run_id: str | None,
 ) -> Fetched:
     code = config.utility_code
-    described = [(layer, source.describe(config, layer)) for layer in config.layers]
+    described = [(layer, source(layer).describe(config, layer)) for layer in config.layers]
     for layer, found in described:
         match_fields(config, layer, found)
     before = newest_pull(lake, code, until=snapshot)
@@ -120,7 +122,8 @@ def _fetch_now(
     _sweep(staging / code, keep=snapshot)
     pulled = []
     for layer, found in described:
-        pull = source.pull(config, layer, found, staging / code / snapshot / _slug(layer.label), progress)
+        directory = staging / code / snapshot / _slug(layer.label)
+        pull = source(layer).pull(config, layer, found, directory, progress)
         verified = verify(pull.files, pull.expected_count, f"{code}, layer {layer.label}")
         pulled.append(_Pulled(layer, found, pull, verified))
     if not force and _same_content(pulled, before):

@@ -7,19 +7,22 @@ What does not: the protocol (`hc_platform.arcgis`).
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hc_platform import arcgis
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.settings import secret
 from hc_platform.sources.base import (
+    AbsentError,
     LayerDescription,
     LayerPull,
     PartialPullError,
     Progress,
+    SignInError,
     SourceError,
     SourceOptions,
 )
+from hc_platform.sources.signing import http_for, may_see_token
 
 _RETRYABLE = {"retry", "shrink"}  # one that is down, or blocks us, will not be otherwise in a minute
 
@@ -33,18 +36,17 @@ class ArcGISSource:
     def edited_at(self, config: UtilityConfig, layer: LayerConfig) -> datetime | None:
         """The date in the layer's metadata; MapServers tell none."""
         try:
-            return _info(config, layer, self._http(config, layer)).edited_at
+            return self._info(config, layer).edited_at
         except arcgis.ArcGISError as error:
-            raise _translated(error, config, layer) from error
+            raise translated(error, config, layer) from error
 
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
         """Resolve the layer by its name and ask for its fields, count and last edit."""
-        http = self._http(config, layer)
         try:
-            info = _info(config, layer, http)
-            state = arcgis.layer_state(info, where=layer.where, http=http)
+            info = self._info(config, layer)
+            state = arcgis.layer_state(info, where=layer.where, http=self._http(config, layer))
         except arcgis.ArcGISError as error:
-            raise _translated(error, config, layer) from error
+            raise translated(error, config, layer) from error
         return LayerDescription(
             url=info.url,
             name=info.name,
@@ -77,7 +79,7 @@ class ArcGISSource:
                 progress=lambda done, total: progress(layer.label, done, total),
             )
         except arcgis.ArcGISError as error:
-            raise _translated(error, config, layer) from error
+            raise translated(error, config, layer) from error
         if pull.status == "partial" or pull.count_after is None:
             raise PartialPullError(_what_is_missing(config, layer, pull))
         return LayerPull(
@@ -96,34 +98,49 @@ class ArcGISSource:
             ],
         )
 
-    def _http(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.HttpOptions:
-        options, auth = self.options, config.auth
-        return arcgis.HttpOptions(
-            min_interval_s=options.min_interval_s,
-            in_flight=options.in_flight,
-            timeout_s=options.timeout_s,
-            attempts=options.attempts,
-            headers={"User-Agent": options.user_agent, **config.headers_of(layer)},
-            token=(lambda: _token(config, auth.secret)) if auth else None,
+    def _info(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.LayerInfo:
+        url = config.layer_service_url(layer)
+        return arcgis.describe_layer(
+            url, name=layer.name, layer_index=layer.layer_index, http=self._http(config, layer)
         )
 
-
-def _token(config: UtilityConfig, name: str) -> str:
-    try:
-        return secret(name)
-    except LookupError as error:
-        raise SourceError(f"{config.utility_code}: {error.args[0]}") from None
+    def _http(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.HttpOptions:
+        return http_for(config, layer, self.options, config.layer_service_url(layer))
 
 
-def _info(config: UtilityConfig, layer: LayerConfig, http: arcgis.HttpOptions) -> arcgis.LayerInfo:
-    return arcgis.describe_layer(
-        config.layer_service_url(layer), name=layer.name, layer_index=layer.layer_index, http=http
-    )
+def translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: LayerConfig) -> SourceError:
+    """What a server's failure means to the pipeline, with the mend where it stands in the config."""
+    said = f"{config.utility_code}, layer {layer.label}: {error}"
+    if error.kind == "moved":
+        return AbsentError(said)
+    if error.kind == "auth":
+        return SignInError(f"{said} {_sign_in_mend(config, error.url)}")
+    if error.kind == "blocked":
+        return SourceError(f"{said} {_gate_mend(config, layer)}")
+    return SourceError(said, retryable=error.kind in _RETRYABLE)
 
 
-def _translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: LayerConfig) -> SourceError:
-    return SourceError(
-        f"{config.utility_code}, layer {layer.label}: {error}", retryable=error.kind in _RETRYABLE
+def _sign_in_mend(config: UtilityConfig, url: str) -> str:
+    yaml = f"utility_configs/{config.utility_code}.yaml"
+    if config.auth is None:
+        return f"It needs sign-in: name the variables with the credentials under auth in {yaml}."
+    if not may_see_token(config, url):
+        host = urlsplit(url).netloc
+        return (
+            f"No token was sent to {host}, which {yaml} does not name: if credentials may go there, write its "
+            "address as service_url or folder."
+        )
+    names = " and ".join(n for n in (config.auth.identity, config.auth.secret) if n)
+    return f"The sign-in by {names} is not enough: check what they hold, and what that account may read."
+
+
+def _gate_mend(config: UtilityConfig, layer: LayerConfig) -> str:
+    sent = {k: v for k, v in config.headers_of(layer).items() if k.lower() in ("referer", "user-agent")}
+    yaml = f"utility_configs/{config.utility_code}.yaml"
+    told = ", ".join(f"{k}: {v}" for k, v in sent.items()) or "no Referer or User-Agent of its own"
+    return (
+        f"The config sends {told}; servers behind such a gate want the exact address of the publisher's web map as "
+        f"Referer, or a browser's User-Agent: mend headers in {yaml}."
     )
 
 

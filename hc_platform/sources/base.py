@@ -5,7 +5,7 @@ What does not: any protocol (`arcgis_source`, `file_source`), or what is done wi
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,16 +13,29 @@ from typing import Any, Literal, Protocol
 
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
+from hc_platform.sources.discovery import Looked
 
 Progress = Callable[[str, int, int], None]
 
 
 class SourceError(RuntimeError):
-    """A layer that cannot be fetched; the message names it and the mend. `retryable`: a later try may do."""
+    """A layer that cannot be fetched; the message names it and the mend. `retryable`: a later try may do.
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    `looked`: the publications that were tried, where the service rotates.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, looked: Sequence[Looked] = ()) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.looked = tuple(looked)
+
+
+class AbsentError(SourceError):
+    """The layer, or its whole service, does not exist where it should; a server that is silent is not absent."""
+
+
+class SignInError(SourceError):
+    """The server wants a sign-in that the config has not, or refuses the one it has."""
 
 
 class PartialPullError(SourceError):
@@ -33,7 +46,11 @@ class PartialPullError(SourceError):
 
 
 class ContractError(SourceError):
-    """The layer no longer has a field that the config names; nothing is pulled."""
+    """The layer no longer has a field that the config names; nothing is pulled. `lacks`: which, and little else."""
+
+    def __init__(self, message: str, *, lacks: str = "", looked: Sequence[Looked] = ()) -> None:
+        super().__init__(message, looked=looked)
+        self.lacks = lacks or message
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,8 @@ class LayerDescription:
     """What a layer says of itself before anything is pulled.
 
     `fields`: published field -> its published type. `count`: rows under the config's `where`.
-    `edited_at`: last edit, UTC, None where the source tells none. `native`: for the adapter's own use.
+    `edited_at`: last edit, UTC, None where the source tells none. `looked`: the publications of a rotating service,
+    of which the chosen is described. `native`: for the adapter's own use.
     """
 
     url: str
@@ -65,6 +83,7 @@ class LayerDescription:
     edited_at: datetime | None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     native: Any = None
+    looked: tuple[Looked, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +149,7 @@ def match_fields(config: UtilityConfig, layer: LayerConfig, found: LayerDescript
     """
     matched: dict[str, str] = {}
     missing: list[str] = []
-    for name in layer.named_fields:
+    for name in config.fields_of_contract(layer):
         published = published_name(name, found.fields)
         if published is not None:
             matched[name] = published
@@ -141,6 +160,7 @@ def match_fields(config: UtilityConfig, layer: LayerConfig, found: LayerDescript
         raise ContractError(
             f"{config.utility_code}, layer {layer.label}: the source no longer has the field(s) {', '.join(missing)}; "
             f"it has {', '.join(found.fields)}. Mend utility_configs/{config.utility_code}.yaml, then "
-            f"`hc config lint {config.utility_code}`. ({found.url})"
+            f"`hc config lint {config.utility_code}`. ({found.url})",
+            lacks=f"lacks the field(s) {', '.join(missing)}",
         )
     return matched

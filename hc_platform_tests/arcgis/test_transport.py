@@ -41,7 +41,10 @@ def test_long_questions_and_tokens_travel_in_the_body() -> None:
         assert ask(f"{root}/q", {"where": "1=1"})["method"] == "GET"
         assert ask(f"{root}/q", {"where": "x" * 3000})["method"] == "POST"
         assert ask(f"{root}/q?token=abc")["method"] == "POST"
-        assert ask(f"{root}/q", http=HttpOptions(min_interval_s=0, token=lambda: "abc"))["token"] == "abc"
+        assert (
+            ask(f"{root}/q", http=HttpOptions(min_interval_s=0, token=lambda refused: "abc"))["token"]
+            == "abc"
+        )
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "/etc/passwd", "gopher://x"])
@@ -83,7 +86,7 @@ def test_credentials_do_not_follow_to_another_host() -> None:
             handler.send(302, b"", {"Location": f"{other}/caught"})
 
         with serve(server(respond)) as root:
-            http = HttpOptions(min_interval_s=0, token=lambda: "abc")
+            http = HttpOptions(min_interval_s=0, token=lambda refused: "abc")
             with pytest.raises(ArcGISError, match="another host"):
                 ask(f"{root}/x", http=http)
             assert not seen
@@ -93,7 +96,7 @@ def test_credentials_do_not_follow_to_another_host() -> None:
 @pytest.mark.parametrize(
     "http",
     [
-        HttpOptions(min_interval_s=0, token=lambda: "abc"),
+        HttpOptions(min_interval_s=0, token=lambda refused: "abc"),
         HttpOptions(min_interval_s=0, headers={"Referer": "https://maps.example.com/"}),
     ],
     ids=["token", "header"],

@@ -170,16 +170,16 @@ def test_row_inserted_during_the_download(service: str, tmp_path: Path) -> None:
 def test_expired_token_is_asked_for_once_more(service: str, tmp_path: Path) -> None:
     tokens = iter(["stale-secret", "fresh"])
     with fault_proxy(service, "token_expires") as (url, _):
-        http = HttpOptions(min_interval_s=0, in_flight=1, token=lambda: next(tokens))
+        http = HttpOptions(min_interval_s=0, in_flight=1, token=lambda refused: next(tokens))
         info = describe_layer(url, name="Sections", http=http)
-        always_fresh = HttpOptions(min_interval_s=0, token=lambda: "fresh")
+        always_fresh = HttpOptions(min_interval_s=0, token=lambda refused: "fresh")
         assert_every_row_once(pull_layer(info, tmp_path, http=always_fresh))
 
 
 def test_no_token_in_messages(service: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     with fault_proxy(service, "token_expires") as (url, _), pytest.raises(ArcGISError) as caught:
-        pull(url, tmp_path, HttpOptions(min_interval_s=0, token=lambda: "s3cr3t"))
+        pull(url, tmp_path, HttpOptions(min_interval_s=0, token=lambda refused: "s3cr3t"))
     assert "s3cr3t" not in str(caught.value) + repr(caught.value.args) + caught.value.what
     assert "s3cr3t" not in caplog.text
 

@@ -334,7 +334,7 @@ def test_a_pull_that_came_short_is_tried_again_within_the_run(
                 raise PartialPullError("pepco: 3 features are missing")
             return super().pull(*arguments)
 
-    monkeypatch.setattr(utility_assets, "source_for", lambda config, options: ShortOnce(options))
+    monkeypatch.setattr(utility_assets, "source_for", lambda config, layer, options: ShortOnce(options))
     monkeypatch.setattr(utility_assets, "_RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
     outcome = run_utility(build_definitions(platform), instance, "pepco", NOW)
     assert outcome.success, outcome.error

@@ -81,4 +81,6 @@ class Bench:
         """The snapshot of that day, unless another is named."""
         snapshot = more.pop("snapshot", f"{at:%Y-%m}")
         staging = self.folder / "staging"
-        return fetch(made, snapshot, source=source, lake=self.lake, staging=staging, now=at, **more)
+        return fetch(
+            made, snapshot, source=lambda *_, **__: source, lake=self.lake, staging=staging, now=at, **more
+        )

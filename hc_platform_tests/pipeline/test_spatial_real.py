@@ -1,6 +1,7 @@
 """Real geography and real feeders: match rates that the docs state (docs/joins_real.md)."""
 
 import gzip
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -120,7 +121,7 @@ def rhode_island(
         iso_id="isone", balancing_authority="ISNE",
     )  # fmt: skip
     lake = open_lake(str(folder / "lake"))
-    source = source_for(made, SourceOptions(import_dir=folder))
+    source = partial(source_for, made, options=SourceOptions(import_dir=folder))
     fetch(made, SNAPSHOT, source=source, lake=lake, staging=folder / "staging", now=AT)
     with prepared_sections(made, SNAPSHOT, lake) as prepared:
         prepared.commit(lake)

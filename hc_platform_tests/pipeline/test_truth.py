@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -49,7 +50,7 @@ class Stage:
 
     def fetch(self, code: str, at: datetime, force: bool = False) -> Fetched:
         config = self.local[code]
-        source = source_for(config, SourceOptions(min_interval_s=0))
+        source = partial(source_for, config, options=SourceOptions(min_interval_s=0))
         staging = self.folder / "staging"
         return fetch(
             config, f"{at:%Y-%m}", source=source, lake=self.lake, staging=staging, now=at, force=force

@@ -30,7 +30,7 @@ def test_the_edit_date_is_asked_of_the_metadata_alone() -> None:
     layer = Counted(10)
     with serve_layer(layer) as url:
         made = config({"name": "Sections", "field_map": {}}, service_url=url)
-        edited = source_for(made, FAST).edited_at(made, made.layers[0])
+        edited = source_for(made, made.layers[0], FAST).edited_at(made, made.layers[0])
     assert edited == datetime.fromtimestamp(1_700_000_000, UTC)
     assert layer.queries == 0
 
@@ -38,7 +38,7 @@ def test_the_edit_date_is_asked_of_the_metadata_alone() -> None:
 def test_a_layer_without_an_edit_date_tells_none() -> None:
     with serve_layer(Undated(10)) as url:
         made = config({"name": "Sections", "field_map": {}}, service_url=url)
-        assert source_for(made, FAST).edited_at(made, made.layers[0]) is None
+        assert source_for(made, made.layers[0], FAST).edited_at(made, made.layers[0]) is None
 
 
 @pytest.mark.parametrize("question", ["describe", "edited_at", "pull"])
@@ -49,10 +49,10 @@ def test_a_secret_that_is_not_set_is_named_and_not_tried_again(
     with serve_layer(FakeLayer(10)) as url:
         layer = {"name": "Sections", "field_map": {}}
         made = config(layer, service_url=url, auth={"secret": "SOME_TOKEN"})
-        source = source_for(made, FAST)
+        source = source_for(made, made.layers[0], FAST)
         found = source.describe(made, made.layers[0])
         monkeypatch.delenv("SOME_TOKEN")
         more = (found, tmp_path, lambda *_: None) if question == "pull" else ()
-        with pytest.raises(SourceError, match="test: the secret SOME_TOKEN is not set") as error:
+        with pytest.raises(SourceError, match="test must sign in: the secret SOME_TOKEN is not set") as error:
             getattr(source, question)(made, made.layers[0], *more)
     assert not error.value.retryable

@@ -34,7 +34,7 @@ def told(imports: Path, path: str, **layer: Any) -> LayerDescription:
 def pulled(imports: Path, path: str, **layer: Any) -> tuple[list[dict[str, Any]], pl.DataFrame]:
     """Attributes by row, and the frame of windows."""
     found = made(path, **layer)
-    source = source_for(found, SourceOptions(import_dir=imports, attempts=3))
+    source = source_for(found, found.layers[0], SourceOptions(import_dir=imports, attempts=3))
     assert isinstance(source, FileSource)
     seen = source.describe(found, found.layers[0])
     pull = source.pull(found, found.layers[0], seen, imports / "staged", lambda *_: None)

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +24,7 @@ CONED = ["bronx", "manhattan", "queens"]
 
 def ingest(made: UtilityConfig, folder: Path, imports: Path) -> Lake:
     lake = open_lake(str(folder / "lake"))
-    source = source_for(made, SourceOptions(import_dir=imports))
+    source = partial(source_for, made, options=SourceOptions(import_dir=imports))
     fetch(made, SNAPSHOT, source=source, lake=lake, staging=folder / "staging", now=AT)
     with prepared_sections(made, SNAPSHOT, lake) as prepared:
         assert [c.message for c in prepared.report.checks(None) if not c.passed] == []
