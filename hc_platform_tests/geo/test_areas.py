@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hc_platform.geo.areas import areas_of_points, midpoints, shares_of_lines
 from hc_platform.geo.geometry import line_lengths_m
 from hc_platform_tests.geo.truth import GEOD, PLACES, line, segments, wkb
+from hc_platform_tests.laws import law
 
 
 def areas(**shapes: Any) -> pl.DataFrame:
@@ -84,7 +85,7 @@ def some_areas(draw: st.DrawFn, around: tuple[float, float]) -> list[Any]:
 
 
 @given(st.sampled_from(["contiguous", "utqiagvik", "hawaii", "puerto_rico"]), st.data())
-@settings(max_examples=60, deadline=None)
+@law(60)
 def test_every_area_that_holds_a_point_is_found(place: str, data: st.DataObject) -> None:
     lon, lat = PLACES[place]
     shapes = data.draw(some_areas((lon, lat)))
@@ -210,7 +211,7 @@ def walks(draw: st.DrawFn, around: tuple[float, float]) -> list[Any]:
 
 
 @given(st.sampled_from(["contiguous", "utqiagvik", "hawaii"]), st.data())
-@settings(max_examples=100, deadline=None)
+@law(100)
 def test_shares_of_areas_side_by_side_are_exact_and_add_up_to_one(place: str, data: st.DataObject) -> None:
     lon, lat = PLACES[place]
     boxes = [
@@ -250,7 +251,7 @@ def test_a_line_there_and_back_counts_twice_wherever_it_is() -> None:
     st.lists(st.tuples(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)), min_size=1, max_size=8),
     st.sampled_from(sorted(PLACES)),
 )
-@settings(max_examples=100, deadline=None)
+@law(100)
 def test_the_midpoint_halves_the_metres(offsets: list[tuple[float, float]], place: str) -> None:
     lon, lat = PLACES[place]
     points = [(lon + x, lat + y) for x, y in offsets]

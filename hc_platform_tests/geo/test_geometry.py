@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
 from hc_platform.geo.geometry import PLACE_COLUMNS, describe, hilbert_key, line_lengths_m
+from hc_platform_tests.laws import law
 
 GEOD = Geod(ellps="WGS84")
 
@@ -85,7 +86,7 @@ def lines(draw: st.DrawFn) -> Any:
     return points
 
 
-@settings(max_examples=200, deadline=None)
+@law(200)
 @given(st.lists(st.lists(lines(), min_size=1, max_size=3), min_size=1, max_size=4))
 def test_lengths_equal_the_geodesics(parts: Any) -> None:
     shapes = np.array([shapely.MultiLineString(p) if len(p) > 1 else shapely.LineString(p[0]) for p in parts])
@@ -153,7 +154,7 @@ def test_missing_coordinates_come_last_and_edges_are_inside() -> None:
     assert hilbert_key(pl.Series([], dtype=pl.Float64), pl.Series([], dtype=pl.Float64)).len() == 0
 
 
-@settings(max_examples=150, deadline=None)
+@law(150)
 @given(
     st.lists(
         st.one_of(st.none(), lines(), st.sampled_from(["POINT (1 2)", "LINESTRING Z (0 0 5, 1 1 5)", "x"])),

@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hc_platform.geo.ellipsoid import arc_m, reach_degrees
 from hc_platform.geo.lines import LineIndex
 from hc_platform.geo.nearby import nearby
 from hc_platform_tests.geo.truth import GEOD, PLACES, distance_m, line, wkb
+from hc_platform_tests.laws import law
 
 DEGREE_M = 111_320.0
 
@@ -59,7 +60,7 @@ def a_search(draw: st.DrawFn) -> tuple[float, float, float, list[Any]]:
 
 
 @given(a_search())
-@settings(max_examples=120, deadline=None)
+@law(120)
 def test_nothing_is_missed_and_metres_are_geodesic(search: tuple[float, float, float, list[Any]]) -> None:
     lon, lat, radius, shapes = search
     got = found(index(*shapes), lon, lat, radius)
@@ -72,7 +73,7 @@ def test_nothing_is_missed_and_metres_are_geodesic(search: tuple[float, float, f
 
 
 @given(a_search(), st.sampled_from([300.0, 50_000.0, 400_000.0]))
-@settings(max_examples=80, deadline=None)
+@law(80)
 def test_the_nearest_and_the_runner_up_are_the_first_two_of_all(
     search: tuple[float, float, float, list[Any]], reach: float
 ) -> None:
@@ -98,7 +99,7 @@ def test_the_nearest_and_the_runner_up_are_the_first_two_of_all(
     st.floats(0, 1),
     st.sampled_from([3e2, 1e4, 3e5]),
 )
-@settings(max_examples=300, deadline=None)
+@law(300)
 def test_the_box_holds_the_circle(
     lon: float, lat: float, azimuth: float, share: float, radius: float
 ) -> None:
@@ -109,7 +110,7 @@ def test_the_box_holds_the_circle(
 
 
 @given(st.floats(-180, 180), st.floats(-89, 89), st.floats(0, 360), st.floats(0, 2e6))
-@settings(max_examples=300, deadline=None)
+@law(300)
 def test_an_arc_is_the_geodesic(lon: float, lat: float, azimuth: float, metres: float) -> None:
     to_lon, to_lat, _ = GEOD.fwd(lon, lat, azimuth, metres)
     got = arc_m(*(np.array([v]) for v in (lon, lat, to_lon, to_lat)))[0]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from hc_platform.catalog import Catalog
@@ -25,6 +25,7 @@ from hc_platform.pipeline.near import newest_sections
 from hc_platform.reference.tables import UTILITY_TERRITORIES
 from hc_platform.settings import Settings
 from hc_platform_tests.hosting_capacity.making import SNAPSHOT
+from hc_platform_tests.laws import law
 from hc_platform_tests.pipeline.placing import fill, record, section, utility
 from hc_platform_tests.pipeline.stub import Bench
 
@@ -139,7 +140,7 @@ def test_no_chargers_and_no_lines_give_no_rows(bench: Bench) -> None:
     assert prepare_devices(bench.lake, CATALOG, Settings(), NOW).is_empty()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lat=st.sampled_from([18.2, 38.5, 51.9, 71.3]),
     lon=st.sampled_from([-179.999, 179.999, -95.0]),

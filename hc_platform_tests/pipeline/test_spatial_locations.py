@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -17,6 +17,7 @@ from hc_platform.reference.datasets import DATASETS
 from hc_platform.reference.tables import BALANCING_AUTHORITIES, COUNTIES, ISO_REGIONS, UTILITY_TERRITORIES
 from hc_platform.settings import Settings
 from hc_platform_tests.hosting_capacity.making import SNAPSHOT
+from hc_platform_tests.laws import law
 from hc_platform_tests.pipeline.placing import fill, section, utility
 from hc_platform_tests.pipeline.stub import Bench
 
@@ -184,7 +185,7 @@ def test_disagreement_is_counted_and_wrong_states_warned_of(bench: Bench) -> Non
     assert not any(c.blocking for c in checks.values() if not c.passed)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1))
 def test_shares_add_up_to_one_and_the_midpoint_lies_on_a_line(bench: Bench, seed: int) -> None:
     """Any handful of lines around any US place, Alaska, Hawaii and Puerto Rico included."""

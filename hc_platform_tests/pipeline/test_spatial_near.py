@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pyproj import Geod
 
 from hc_platform.pipeline.near import feeders_near, utility_near
+from hc_platform_tests.laws import law
 from hc_platform_tests.pipeline.placing import CODE, fill, record, section
 from hc_platform_tests.pipeline.stub import Bench
 
@@ -21,7 +22,7 @@ def brute_m(line: shapely.Geometry, lat: float, lon: float) -> float:
     return float(min(GEOD.inv([lon] * len(points), [lat] * len(points), points[:, 0], points[:, 1])[2]))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lat=st.sampled_from([0.0, 18.2, 21.3, 38.5, 51.9, 64.8, 71.3]),
     lon=st.sampled_from([-179.999, 179.999, -95.0, -66.1, 0.0]),

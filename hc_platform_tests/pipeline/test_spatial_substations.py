@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from hc_platform.geo.lines import LineIndex
@@ -21,6 +21,7 @@ from hc_platform.reference.reading import ReferenceDataError
 from hc_platform.reference.tables import PRICING_NODES, SUBSTATIONS
 from hc_platform.settings import Settings
 from hc_platform_tests.hosting_capacity.making import SNAPSHOT, config
+from hc_platform_tests.laws import law
 from hc_platform_tests.pipeline.placing import CODE, fill, record, section, utility
 from hc_platform_tests.pipeline.stub import Bench
 
@@ -167,7 +168,7 @@ def test_without_any_substation_every_feeder_is_unmatched_and_only_a_configured_
     assert [c.name for c in prepared.checks() if not c.passed] == ["substations_are_known"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lat=st.sampled_from([18.2, 38.5, 51.9, 71.3]),
     lon=st.sampled_from([-179.99, 179.99, -95.0]),

@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from hc_platform.charging.models import Reason
 from hc_platform_tests.charging.decision import reference, strategies
 from hc_platform_tests.charging.decision.making import World
+from hc_platform_tests.laws import law
 
 _SAME = (
     "rev",
@@ -46,7 +47,7 @@ class Windows:
         return reference.around(iter(self._found[key]), t)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@law(30, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_columns_and_twin_agree_at_every_instant_of_a_random_story(data: st.DataObject) -> None:
     t = data.draw(st.sampled_from(strategies.STARTS))

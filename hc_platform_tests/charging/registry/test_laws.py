@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -16,6 +16,7 @@ from hc_platform.charging.registry.base import Registry
 from hc_platform.charging.registry.dynamo import DynamoRegistry
 from hc_platform.charging.registry.sqlite import SqliteRegistry
 from hc_platform_tests.charging.registry.making import ask, at, claim, command, register
+from hc_platform_tests.laws import law
 
 DEVICES = ("d1", "d2", "d3")
 LEASE_S = 40
@@ -216,7 +217,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert due == (at(min(instants)) if instants else None)
 
 
-OutboxMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+OutboxMachine.TestCase.settings = law(60, stateful_step_count=40)
 TestOutbox = OutboxMachine.TestCase
 
 
@@ -228,7 +229,5 @@ def test_the_same_laws_hold_in_dynamodb(dynamodb: tuple[str, boto3.Session]) -> 
             made.create_tables()
             return made
 
-    few = settings(
-        max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    few = law(5, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(InDynamo, settings=few)

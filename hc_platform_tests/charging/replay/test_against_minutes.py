@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hc_platform.charging.decision import decide
@@ -14,6 +14,7 @@ from hc_platform.charging.timeline import timeline_between
 from hc_platform_tests.charging.decision import strategies
 from hc_platform_tests.charging.decision.making import Row, fleet
 from hc_platform_tests.charging.replay.making import every_five_minutes, replayed
+from hc_platform_tests.laws import law
 
 _CONTROL = [name for name in Control.model_fields if name != "device_id"]
 _TOLD = ["device_id", "desired", "window_start", "window_end", "as_of"]
@@ -64,7 +65,7 @@ def walks(draw: st.DrawFn) -> list[float | None]:
     return values
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@law(6)
 @given(st.data())
 def test_a_replay_is_a_decision_every_minute(data: st.DataObject) -> None:
     start = data.draw(st.sampled_from(strategies.STARTS)) + timedelta(hours=data.draw(st.integers(0, 36)))

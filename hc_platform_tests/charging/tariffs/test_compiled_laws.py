@@ -4,13 +4,14 @@ import datetime as dt
 import itertools
 from zoneinfo import ZoneInfo
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hc_platform.charging.tables import TOU_SCHEDULES
 from hc_platform.charging.tariffs import Tariff, compile_tariffs, tier_at
 from hc_platform.charging.tariffs.compiled import day_parts
 from hc_platform_tests.charging.tariffs.making import ZONES, tariff_of, tariffs, utc, version, wall_clock_tier
+from hc_platform_tests.laws import law
 
 TICK = dt.timedelta(microseconds=1)
 # Around the days on which clocks jump, and anywhere.
@@ -37,7 +38,7 @@ def wall(tariff: Tariff, instant: dt.datetime) -> dt.datetime:
     length=dt.timedelta(days=2),
     data=None,
 )
-@settings(max_examples=150, deadline=None)
+@law(150)
 def test_compiled_rows_say_what_the_wall_clock_says(
     tariff: Tariff, start: dt.datetime, length: dt.timedelta, data: st.DataObject | None
 ) -> None:
@@ -79,7 +80,7 @@ def test_compiled_rows_say_what_the_wall_clock_says(
 
 
 @given(start=STARTS, cut=st.timedeltas(dt.timedelta(minutes=1), dt.timedelta(days=5)), tariff=tariffs())
-@settings(max_examples=40, deadline=None)
+@law(40)
 def test_where_one_cuts_the_time_makes_no_difference(
     start: dt.datetime, cut: dt.timedelta, tariff: Tariff
 ) -> None:
@@ -92,7 +93,7 @@ def test_where_one_cuts_the_time_makes_no_difference(
 
 
 @given(tariff=tariffs(), day=st.dates(dt.date(2026, 1, 1), dt.date(2026, 12, 31)))
-@settings(max_examples=80, deadline=None)
+@law(80)
 def test_the_parts_of_a_day_are_that_day(tariff: Tariff, day: dt.date) -> None:
     parts = day_parts(tariff, day)
     assert parts[0].start.time() == dt.time(0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hc_platform.charging.tariffs import compile_tariffs, is_tou_peak, load_tariffs
@@ -167,7 +167,6 @@ def test_what_a_row_cannot_say_is_refused_with_the_reason(versions: Any, reason:
     end=st.integers(0, 24),
     day=st.dates(dt.date(2000, 1, 1), dt.date(2026, 7, 1)),
 )
-@settings(deadline=None)
 def test_a_row_comes_back_as_it_was(
     weekdays: set[int], months: set[int], start: int, end: int, day: dt.date
 ) -> None:

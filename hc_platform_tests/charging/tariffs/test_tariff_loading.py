@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hc_platform.charging.tariffs import Tariff, load_tariff_file, load_tariffs
@@ -17,6 +17,7 @@ from hc_platform.charging.tariffs.model import TariffVersion
 from hc_platform.charging.tariffs.writing import dump_tariff_file
 from hc_platform.documents import ConfigError, Problem
 from hc_platform_tests.charging.tariffs.making import NAMES, file_of, tariff_of, tariffs, version, versions
+from hc_platform_tests.laws import law
 
 GOOD = """\
 utility_id: demo
@@ -162,7 +163,7 @@ def test_the_hash_tells_meaning_and_not_layout(tmp_path: Path) -> None:
 
 
 @given(tariff=tariffs(), name=st.text(min_size=1).filter(lambda s: s.isprintable()))
-@settings(max_examples=60, deadline=None)
+@law(60)
 def test_a_written_file_loads_back_to_an_equal_one(tariff: Tariff, name: str) -> None:
     plan = tariff.plan.model_copy(update={"name": name})
     file = file_of(version()).model_copy(update={"rate_plans": {"any": plan}, "states": ("NO", "CO")})
@@ -223,7 +224,7 @@ EXAMPLE = re.compile(r"on \w+ (\d{4}-\d\d-\d\d)(?:, a holiday,)? at (\d\d):(\d\d
     held=versions(dt.date(2026, 1, 1), dt.date(2027, 12, 31), ranked=False)
     | versions(dt.date(2026, 6, 1), dt.date(2026, 6, 20), ranked=False)
 )
-@settings(max_examples=120, deadline=None)
+@law(120)
 def test_what_is_told_of_overlaps_and_gaps_is_true_and_complete(held: TariffVersion) -> None:
     file = file_of(held.model_dump())
     told: list[Problem] = []

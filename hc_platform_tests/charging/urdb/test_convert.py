@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from hc_platform.charging.tariffs.loading import load_tariff_file
@@ -14,6 +14,7 @@ from hc_platform.charging.tariffs.urdb_import import plan_import
 from hc_platform.charging.tariffs.writing import dump_tariff_file
 from hc_platform_tests.charging.urdb.making import MONTHS, ON, oracle, peak, rate, stamp
 from hc_platform_tests.charging.urdb.same import assert_hours_as_in
+from hc_platform_tests.laws import law
 
 
 def converted(**changes: Any) -> Converted:
@@ -196,7 +197,7 @@ def rates(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=rates())
 def test_any_matrix_comes_back_hour_by_hour_and_loads_without_a_problem(
     made: dict[str, Any], tmp_path: Path
