@@ -17,6 +17,7 @@ from hc_platform.arcgis.errors import mask
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.sources.base import (
+    AbsentError,
     ContractError,
     LayerDescription,
     LayerPull,
@@ -136,7 +137,7 @@ class FileSource:
                 "put the file there or set HC_IMPORT_DIR"
             )
         if not path.is_file():
-            raise SourceError(f"{config.utility_code}, layer {layer.label}: there is no file {path}")
+            raise AbsentError(f"{config.utility_code}, layer {layer.label}: there is no file {path}")
         return path
 
 
@@ -176,14 +177,29 @@ def _read(path: Path, name: str, config: UtilityConfig, layer: LayerConfig) -> _
             kind = type(error).__name__
             raise SourceError(f"{where}: {name} is not readable ({kind})") from None
         raise SourceError(f"{where}: {name} is not readable: {error}") from error
-    frame = rows.attributes
+    keep = _kept(rows.attributes, layer.where, where)
+    frame = rows.attributes.filter(keep)
     if rows.geometry is not None:
-        return _File(frame, rows.geometry, rows.misplaced)
+        return _File(frame, rows.geometry.filter(keep), rows.misplaced)
     if layer.x_field is None or layer.y_field is None:
         return _File(frame, pl.Series("geometry", [None] * frame.height, dtype=pl.Binary))
     x = _column(layer.x_field, "x_field", frame, config, layer)
     y = _column(layer.y_field, "y_field", frame, config, layer)
     return _File(frame, *points(frame[x], frame[y]))
+
+
+def _kept(rows: pl.DataFrame, condition: str, where: str) -> pl.Series:
+    """Which rows the config's `where` keeps, as a server would; every column is text there."""
+    if condition == "1=1":
+        return pl.Series([True]).new_from_index(0, rows.height)
+    try:
+        return rows.select(pl.sql_expr(condition).alias("kept").cast(pl.Boolean)).to_series().fill_null(False)
+    except pl.exceptions.PolarsError as error:
+        message = str(error).splitlines()[0]
+        raise SourceError(
+            f"{where}: where: {condition} cannot be applied to the file: {message}; it has the columns "
+            f"{', '.join(rows.columns)}, all of them text"
+        ) from None
 
 
 def _sha256(path: Path) -> str:

@@ -67,6 +67,28 @@ def test_a_late_text_among_numbers_is_kept(tmp_path: Path) -> None:
     assert pulled(tmp_path, "a.csv")[0][-1] == {"Id": "0x"}
 
 
+def test_where_keeps_the_rows_a_server_would_send(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "circuit,kW,lon,lat\n0113RO5101,5,-75,42\nT80636,942000,-76,43\n,7,-77,44\nNULL,9,-78,45\n"
+    )
+    rows, frame = pulled(tmp_path, "a.csv", where="circuit NOT LIKE 'T%'", x_field="lon", y_field="lat")
+    assert [row["circuit"] for row in rows] == [
+        "0113RO5101",
+        "NULL",
+    ]  # an empty cell is NULL, and no condition holds
+    assert shapely.from_wkb(frame["geometry"].to_list()).tolist() == [
+        shapely.Point(-75, 42),
+        shapely.Point(-78, 45),
+    ]
+
+
+@pytest.mark.parametrize("where", ["feeder = 'A'", "circuit LIKE", "1=1; DROP TABLE x", "circuit"])
+def test_a_condition_that_does_not_fit_the_file_says_which(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a.csv").write_text("circuit\nA\n")
+    with pytest.raises(SourceError, match=r"where: .* it has the columns circuit, all of them text"):
+        told(tmp_path, "a.csv", where=where)
+
+
 def test_points_from_two_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("lon,lat\n-120.5,38.25\n,38\nx,38\n-120,91\n181,0\n")
     _, frame = pulled(tmp_path, "a.csv", x_field="lon", y_field="lat")
