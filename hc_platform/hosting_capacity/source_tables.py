@@ -31,3 +31,36 @@ CONFIG_VERIFICATIONS = Table(
     partition_by=("utility_code",),
     key=("utility_code", "layer", "checked_at"),
 )
+
+SOURCE_CANDIDATES = Table(
+    "source_candidates",
+    "The publications of rotating services that were found when a snapshot was last fetched, and which was taken.",
+    columns(
+        Column("utility_code", "text", "The utility, as its YAML names it.", required=True),
+        Column("snapshot", "text", "The snapshot that was to be fetched, YYYY-MM.", required=True),
+        Column("layer", "text", "The layer, as its YAML names it.", required=True),
+        Column("title", "text", "The service's own name.", required=True),
+        Column("url", "text", "Its address.", required=True),
+        Column(
+            "vintage",
+            "text",
+            "The date it carries, YYYY, YYYY-MM or YYYY-MM-DD: of its name, or of its last edit if the config says so.",
+        ),
+        Column("modified_at", "timestamp", "When it was last modified, UTC, where that is told."),
+        Column(
+            "verdict",
+            "text",
+            "What became of it. other_period: its date does not lie in a past snapshot that was asked for.",
+            values=(
+                *("chosen", "not_newest", "other_period", "lacks_fields", "lacks_layer"),
+                *("gone", "needs_sign_in"),
+            ),
+            required=True,
+        ),
+        Column("reason", "text", "Why it was not taken."),
+        Column("looked_at", "timestamp", "When, UTC.", required=True),
+        Column("run_id", "text", "The Dagster run that looked."),
+    ),
+    partition_by=("utility_code", "snapshot"),
+    key=("utility_code", "snapshot", "layer", "url"),
+)

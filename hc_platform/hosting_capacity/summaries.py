@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from hc_platform.hosting_capacity.tables import SUMMARIES
+from hc_platform.hosting_capacity.derived_tables import SUMMARIES
 
 _GROUP = ("utility_code", "resource", "snapshot")
 

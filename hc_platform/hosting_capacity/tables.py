@@ -7,8 +7,14 @@ What does not: how a value gets there (`values`, `sections`, `feeders`, `summari
 
 from typing import Final, get_args
 
-from hc_platform.catalog.fields import CapacityBasis, Constraint, Grain, Resource, ValueStatus
-from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
+from hc_platform.catalog.fields import AccessStatus, CapacityBasis, Constraint, Grain, Resource, ValueStatus
+from hc_platform.hosting_capacity.derived_tables import (
+    DERIVATIONS,
+    FEEDER_CHANGES,
+    MONTHLY_CHANGES,
+    SUMMARIES,
+)
+from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS, SOURCE_CANDIDATES
 from hc_platform.tables import Column, Table, columns
 
 RESOURCES: Final = get_args(Resource)
@@ -149,6 +155,12 @@ SOURCE_LAYERS = Table(
         Column("layer_index", "int", "The layer's index when it was pulled; utilities renumber."),
         Column("source_url", "text", "Where it was read."),
         Column("where_sql", "text", "The filter the server applied."),
+        Column(
+            "geometry_asked",
+            "text",
+            "What was asked of places.",
+            values=("full", "centroid", "none"),
+        ),
         Column("status", "text", "How the pull ended.", values=("complete", "changed", "unchanged")),
         Column(
             "same_as_snapshot",
@@ -205,7 +217,7 @@ REJECTED_FEATURES = Table(
             "reason",
             "text",
             "Why it was not accepted.",
-            values=("unparseable_capacity", "ragged_lists", "duplicate_feature"),
+            values=("unparseable_capacity", "ragged_lists", "unreadable_list", "duplicate_feature"),
             required=True,
         ),
         Column("detail", "text", "The field and value at fault."),
@@ -245,43 +257,6 @@ RECORDS = Table(
     key=("utility_code", "resource", "snapshot", "feeder_id_external"),
 )
 
-SUMMARIES = Table(
-    "hosting_capacity_summaries",
-    "Totals per utility, resource and snapshot, with the change since the snapshot before.",
-    columns(
-        _UTILITY,
-        _RESOURCE,
-        _SNAPSHOT,
-        Column("total_feeders", "int", "Records of grain feeder."),
-        Column(
-            "total_records", "int", "All records: feeders, tiles, points, classes and unassigned sections."
-        ),
-        Column(
-            "unassigned_sections",
-            "int",
-            "Records of grain section: their feeder is not known. They stand in no sum, for sections of one feeder "
-            "share its capacity.",
-        ),
-        Column(
-            "total_hosting_capacity_mw", "float", "Sum over records with a value, but for sections.", "MW"
-        ),
-        Column("total_installed_dg_mw", "float", "Sum over records with a value, but for sections.", "MW"),
-        Column("total_queued_dg_mw", "float", "Sum over records with a value, but for sections.", "MW"),
-        Column(
-            "total_remaining_capacity_mw", "float", "Sum over records with a value, but for sections.", "MW"
-        ),
-        Column("constrained_feeders_count", "int", "Records whose hosting capacity is zero or less."),
-        Column("constraint_breakdown", "json", "Records per constraining_metric."),
-        Column("null_capacity_count", "int", "Records without a hosting capacity value."),
-        Column("censored_count", "int", "Records whose value is a ceiling or floor."),
-        Column("previous_snapshot", "text", "The snapshot compared with."),
-        Column("total_feeders_change", "int", "Change since the previous snapshot."),
-        Column("total_hosting_capacity_change_mw", "float", "Change since the previous snapshot.", "MW"),
-        Column("computed_at", "timestamp", "When it was computed, UTC."),
-    ),
-    key=("utility_code", "resource", "snapshot"),
-)
-
 UTILITIES = Table(
     "utilities",
     "Every configured utility: who it is, how it publishes and when it was last ingested.",
@@ -295,20 +270,14 @@ UTILITIES = Table(
         Column("states", "text_list", "States served, postal codes."),
         Column("data_source_type", "text", "How it publishes."),
         Column("requires_auth", "bool", "Whether a secret is needed."),
-        Column(
-            "access_status",
-            "text",
-            "Whether its data can be fetched.",
-            values=(
-                "live",
-                "gated",
-                "auth_required",
-                "no_machine_readable_source",
-                "no_hosting_capacity_data",
-            ),
-        ),
+        Column("access_status", "text", "Whether its data can be fetched.", values=get_args(AccessStatus)),
+        Column("access_reason", "text", "Why they cannot, where they cannot."),
         Column("verification", "text", "How the config is known to be right, and since when."),
         Column("cadence", "text", "How often it publishes."),
+        Column("wave", "int", "The wave of the rollout it belongs to."),
+        Column("licence", "text", "Under what terms it publishes; NULL where none are stated."),
+        Column("disclaimer", "text", "What it says its numbers are not."),
+        Column("notes", "text_list", "What somebody who works with its numbers should know."),
         Column("config_json", "json", "The whole config."),
         Column("last_ingested_at", "timestamp", "End of the last successful ingestion, UTC."),
         Column("last_snapshot", "text", "The newest snapshot in the lake."),
@@ -381,8 +350,12 @@ LAKE_TABLES: Final = (
     REJECTED_FEATURES,
     RECORDS,
     SUMMARIES,
+    FEEDER_CHANGES,
+    MONTHLY_CHANGES,
     UTILITIES,
     INGESTION_EVENTS,
     INGESTION_RUNS,
+    DERIVATIONS,
     CONFIG_VERIFICATIONS,
+    SOURCE_CANDIDATES,
 )

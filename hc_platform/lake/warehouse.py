@@ -27,6 +27,8 @@ from hc_platform.charging.tables import (
     TOU_SCHEDULES,
 )
 from hc_platform.geo.tables import DEVICE_FEEDERS, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS
+from hc_platform.hosting_capacity.derived_tables import FEEDER_CHANGES, MONTHLY_CHANGES, SUMMARIES
+from hc_platform.hosting_capacity.source_tables import SOURCE_CANDIDATES
 from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
     RAW_FEATURES,
@@ -34,7 +36,6 @@ from hc_platform.hosting_capacity.tables import (
     REJECTED_FEATURES,
     SECTIONS,
     SOURCE_LAYERS,
-    SUMMARIES,
     UTILITIES,
 )
 from hc_platform.lake.store import Lake, open_lake
@@ -43,7 +44,8 @@ from hc_platform.settings import Settings
 from hc_platform.tables import SQL_TYPES, Table, sql_text
 
 AS_TABLES: Final = (
-    *(UTILITIES, RECORDS, SUMMARIES, INGESTION_RUNS, SOURCE_LAYERS),
+    *(UTILITIES, RECORDS, SUMMARIES, FEEDER_CHANGES, MONTHLY_CHANGES),
+    *(INGESTION_RUNS, SOURCE_LAYERS, SOURCE_CANDIDATES),
     *(FEEDER_LOCATIONS, FEEDER_SUBSTATIONS, DEVICE_FEEDERS, *REFERENCE_TABLES),
     *(DEVICES, TOU_SCHEDULES, CHARGE_RUNS),
 )
@@ -52,7 +54,10 @@ AS_VIEWS: Final = (
     *(SECTIONS, RAW_FEATURES, REJECTED_FEATURES),
     *(MOER_READINGS, CHARGE_DECISIONS, CHARGE_REPLAYS, CHARGE_COMMANDS),
 )
-_SMALL_SNAPSHOT_TABLES: Final = (RECORDS, SUMMARIES, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS)
+_SMALL_SNAPSHOT_TABLES: Final = (
+    *(RECORDS, SUMMARIES, FEEDER_CHANGES, MONTHLY_CHANGES),
+    *(FEEDER_LOCATIONS, FEEDER_SUBSTATIONS),
+)
 _SNAPSHOT_TABLES: Final = (*_SMALL_SNAPSHOT_TABLES, SECTIONS, RAW_FEATURES, REJECTED_FEATURES)
 
 _COMMANDS_LATEST: Final = """

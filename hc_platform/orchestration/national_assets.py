@@ -1,4 +1,4 @@
-"""The assets over all utilities: records, summaries, utilities, ingestion runs, devices' feeders, warehouse.
+"""The assets over all utilities: records, summaries, changes, utilities, ingestion runs, devices' feeders, warehouse.
 
 What belongs here: thin assets over `pipeline.national` and `lake.warehouse`, and when they run.
 What does not: anything of one utility.
@@ -13,18 +13,21 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from hc_platform.hosting_capacity.tables import INGESTION_RUNS, RECORDS, SUMMARIES, UTILITIES
+from hc_platform.hosting_capacity.derived_tables import CHANGES, FEEDER_CHANGES, SUMMARIES
+from hc_platform.hosting_capacity.tables import INGESTION_RUNS, RECORDS, UTILITIES
 from hc_platform.lake.warehouse import publish
 from hc_platform.orchestration.failures import refuse_if_blocked
 from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.spatial_assets import device_feeders
 from hc_platform.orchestration.utility_assets import FEEDER, LOCATION, RAW, SUBSTATION, Events
+from hc_platform.pipeline.changes import refresh_monthly
 from hc_platform.pipeline.national import check_records, refresh_runs, refresh_summaries, refresh_utilities
 
 NATIONAL = [
     "hosting_capacity_records",
     "hosting_capacity_summaries",
+    "feeder_changes",
     "hc_ingestion_runs",
     "utilities",
     "device_feeders",
@@ -87,6 +90,29 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **shared,
+        deps=[hosting_capacity_records],
+        kinds={"polars", "deltalake"},
+        description="What changed since the snapshot before: one Delta table, of which feeders/<utility> writes the "
+        "partitions, and monthly_changes, its sums.",
+        metadata={"dagster/column_schema": column_schema(FEEDER_CHANGES)},
+    )
+    def feeder_changes(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        frame = refresh_monthly(platform.lake, context.run.run_id)
+        newest = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("utility_code", "resource"))
+        counts = [c for c in CHANGES if newest[c].sum()]
+        shown = newest.select(
+            "utility_code", "resource", "snapshot", "config_changed", *counts, "raised_mw", "lowered_mw"
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": platform.lake.scan(FEEDER_CHANGES).select(pl.len()).collect().item(),
+                "of the newest snapshots": markdown(shown, 120),
+                "changes": bar({c: float(newest[c].sum()) for c in counts}),
+            }
+        )
+
+    @dg.asset(
+        **shared,
         deps=[[RAW, code] for code in codes],
         kinds={"polars", "deltalake"},
         description="Every attempt to fetch a utility, also the failed and the killed ones.",
@@ -122,7 +148,8 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **shared,
         deps=[
-            *(hosting_capacity_records, hosting_capacity_summaries, hc_ingestion_runs, utilities, of_devices),
+            *(hosting_capacity_records, hosting_capacity_summaries, feeder_changes),
+            *(hc_ingestion_runs, utilities, of_devices),
             *([layer, code] for code in codes for layer in (LOCATION, SUBSTATION)),
         ],
         kinds={"duckdb"},
@@ -135,5 +162,5 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             metadata={"path": str(path), "rebuilt": rebuilt, "megabytes": round(path.stat().st_size / 1e6, 3)}
         )
 
-    small = [hosting_capacity_records, hosting_capacity_summaries, hc_ingestion_runs, utilities]
-    return [*small, of_devices, warehouse]
+    of_records = [hosting_capacity_records, hosting_capacity_summaries, feeder_changes]
+    return [*of_records, hc_ingestion_runs, utilities, of_devices, warehouse]

@@ -4,6 +4,7 @@ What belongs here: the one object handed to the factories. What does not: anythi
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,12 +18,17 @@ from hc_platform.sources.base import Progress
 
 @dataclass(frozen=True)
 class Platform:
-    """Settings, the catalog and the lake they lead to; `watch` is told of every window that comes in."""
+    """Settings, the catalog and the lake they lead to.
+
+    `watch` is told of every window that comes in; `turn` is entered around a step that takes much memory. Either may
+    raise a SourceError, which ends the run.
+    """
 
     settings: Settings
     catalog: Catalog
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     watch: Progress = lambda layer, done, total: None
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @cached_property
     def lake(self) -> Lake:

@@ -9,13 +9,13 @@ import polars as pl
 
 from hc_platform.catalog import Catalog
 from hc_platform.checking import Check
+from hc_platform.hosting_capacity.derived_tables import SUMMARIES
 from hc_platform.hosting_capacity.summaries import summarize
 from hc_platform.hosting_capacity.tables import (
     INGESTION_EVENTS,
     INGESTION_RUNS,
     RAW_FEATURES,
     RECORDS,
-    SUMMARIES,
     UTILITIES,
 )
 from hc_platform.lake.store import Lake
@@ -151,5 +151,10 @@ _COPIED = (
     "data_source_type",
     "requires_auth",
     "access_status",
+    "access_reason",
     "cadence",
+    "wave",
+    "licence",
+    "disclaimer",
+    "notes",
 )
