@@ -179,6 +179,8 @@ class FieldTarget(Strict):
 
     @model_validator(mode="after")
     def _unit_fits(self) -> "FieldTarget":
+        if self.combine and self.to not in (*CAPACITY_COLUMNS, "voltage_kv", "record_date"):
+            raise ValueError(f"combine is for numbers and dates; {self.to} has no least and no greatest")
         if self.unit is None:
             return self
         if self.to in CAPACITY_COLUMNS and self.unit not in _CAPACITY_UNITS:

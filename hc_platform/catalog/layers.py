@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hc_platform.catalog.fields import (
+    HOSTING_COLUMNS,
+    Canonical,
     CapacityUnit,
     FieldMap,
     Grain,
@@ -261,10 +263,26 @@ class LayerConfig(Strict):
             targets = [t.to for t in specs]
             twice = {t for t in targets if targets.count(t) > 1}
             combined = {t.to for t in specs if t.combine}
+            if len({(t.to, t.combine) for t in specs if t.combine}) > len(combined):
+                raise ValueError(
+                    f"resource {resource}: a column is combined by least or by greatest, not by both"
+                )
             if any(t.to in combined and not t.combine for t in specs):
                 raise ValueError(f"resource {resource}: every field of a combined column needs combine")
             if twice - combined:
                 raise ValueError(f"resource {resource}: two fields are mapped to {', '.join(sorted(twice))}")
+            if self.grain == "der":
+                self._check_der(resource, set(targets))
             if self.grain == "feeder" and "feeder_id_external" not in targets and not self.feeder_id_from:
                 raise ValueError("grain feeder needs a field mapped to feeder_id_external")
         return self
+
+    def _check_der(self, resource: Resource, targets: set[Canonical]) -> None:
+        """A generator has a nameplate, connected or queued; capacity is its feeder's."""
+        if not targets & {"installed_dg_mw", "queued_dg_mw"}:
+            raise ValueError("grain der needs the nameplate mapped to installed_dg_mw or queued_dg_mw")
+        strange = targets & {*HOSTING_COLUMNS, "remaining_capacity_mw", "constraining_metric"}
+        if strange or self.resources[resource].constraint_columns:
+            raise ValueError(
+                f"grain der is one generator, which has no {', '.join(sorted(strange)) or 'constraint'} of its own"
+            )

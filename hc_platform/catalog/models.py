@@ -25,7 +25,7 @@ from hc_platform.catalog.fields import (
     check_headers,
     check_url,
 )
-from hc_platform.catalog.layers import OF_ONE_RESOURCE, Discovery, LayerConfig
+from hc_platform.catalog.layers import OF_ONE_RESOURCE, Discovery, LayerConfig, LayerJoin
 
 _OF_ONE_LAYER: Final = ("layer_index", "field_map")
 
@@ -156,6 +156,32 @@ class UtilityConfig(Strict):
                 return layer
         raise KeyError(label)
 
+    def joins_of(self, layer: LayerConfig) -> list[LayerJoin]:
+        """Everything the layer takes from other layers; feeder_id_from is a join that takes the feeder's id."""
+        spec = layer.feeder_id_from
+        if spec is None:
+            return layer.joins
+        other = self.layer(spec.layer)
+        ids = {
+            field: targets
+            for resource in other.resources
+            for field, mapped in other.fields_of(resource).items()
+            if (targets := [t for t in mapped if t.to == "feeder_id_external"])
+        }
+        field, targets = next(iter(ids.items()))
+        taken = LayerJoin(layer=spec.layer, field=spec.field, matches=spec.matches, takes={field: targets})
+        return [*layer.joins, taken]
+
+    def fields_of_contract(self, layer: LayerConfig) -> list[str]:
+        """Every published field of a layer that the config relies on: its own, and those that other layers take."""
+        names = dict.fromkeys(layer.named_fields)
+        for other in self.layers:
+            for join in self.joins_of(other):
+                if join.layer == layer.label:
+                    conditions = [f for ts in join.takes.values() for t in ts for f in t.when]
+                    names |= dict.fromkeys([join.matches, *join.takes, *conditions])
+        return [name for name in names if name not in layer.virtual_fields]
+
     def layer_service_url(self, layer: LayerConfig) -> str:
         """Where the layer's service is."""
         url = layer.service_url or self.service_url
@@ -223,12 +249,22 @@ class UtilityConfig(Strict):
         if not is_file and not (layer.service_url or self.service_url or self.discovery_of(layer)):
             raise ValueError(f"layer {layer.label}: no service_url, neither here nor at the utility")
 
-    def _check_layer(self, layer: LayerConfig, labels: list[str]) -> None:
-        self._check_place(layer)
+    def _check_joins(self, layer: LayerConfig, labels: list[str]) -> None:
         for join in layer.joins:
             if join.layer not in labels or join.layer == layer.label:
                 raise ValueError(
                     f"layer {layer.label}: joins names {join.layer}, no other layer of this config"
+                )
+            unit = self.layer(join.layer).capacity_unit or self.capacity_unit
+            bare = [
+                f
+                for f, ts in join.takes.items()
+                for t in ts
+                if t.to in CAPACITY_COLUMNS and not (t.unit or unit)
+            ]
+            if bare:
+                raise ValueError(
+                    f"layer {layer.label}: {bare[0]}, taken from {join.layer}, has no unit; add unit:"
                 )
         if layer.feeder_id_from and layer.feeder_id_from.layer not in labels:
             raise ValueError(f"layer {layer.label}: feeder_id_from names no layer of this config")
@@ -243,6 +279,17 @@ class UtilityConfig(Strict):
                 raise ValueError(
                     f"layer {layer.label}: feeder_id_from.matches is no field that {other.label} maps"
                 )
+            if any(
+                "feeder_id_external" in {t.to for ts in layer.fields_of(r).values() for t in ts}
+                for r in layer.resources
+            ):
+                raise ValueError(
+                    f"layer {layer.label}: the feeder's id comes from a field or by feeder_id_from, not from both"
+                )
+
+    def _check_layer(self, layer: LayerConfig, labels: list[str]) -> None:
+        self._check_place(layer)
+        self._check_joins(layer, labels)
         for resource, spec in layer.resources.items():
             fields = layer.fields_of(resource)
             default = layer.capacity_unit or self.capacity_unit

@@ -1,7 +1,7 @@
 """Raw attributes (JSON text) -> one text column per published field.
 
-What belongs here: pulling the named fields out of JSON, and rows that hold several feeders as parallel lists.
-What does not: reading a value out of its text (`values`), or what the fields mean (`sections`).
+What belongs here: pulling named fields out of JSON. What does not: cells that hold several fields or rows (`packed`),
+reading a value out of its text (`values`), or what the fields mean (`sections`).
 """
 
 import json
@@ -9,9 +9,6 @@ from functools import cache
 
 import duckdb
 import polars as pl
-
-from hc_platform.catalog.layers import Explode
-from hc_platform.hosting_capacity.values import split_list
 
 
 def extract_fields(raw_attributes: pl.Series, fields: list[str]) -> pl.DataFrame:
@@ -24,24 +21,14 @@ def extract_fields(raw_attributes: pl.Series, fields: list[str]) -> pl.DataFrame
     if not fields:
         return pl.DataFrame({"__rows": raw_attributes}).select([])
     shape = json.dumps(dict.fromkeys(fields, "VARCHAR"))
-    source = raw_attributes.rename("attributes").to_frame()
+    return ask("SELECT unnest(from_json(text, ?)) FROM cells", raw_attributes, shape)
+
+
+def ask(query: str, cells: pl.Series, *parameters: str) -> pl.DataFrame:
+    """The answer of DuckDB's JSON functions on the texts, which the query finds as column `text` of `cells`."""
     with _database().cursor() as connection:
-        connection.register("source", source)
-        query = "SELECT unnest(from_json(attributes, ?)) FROM source"
-        return pl.DataFrame(connection.sql(query, params=[shape]).to_arrow_table())
-
-
-def explode(frame: pl.DataFrame, spec: Explode) -> tuple[pl.DataFrame, pl.Series]:
-    """One row for each element of the parallel lists, and the rows (a mask over `frame`) whose lists disagree.
-
-    Rows with ragged lists are left out of the result: which value belongs to which feeder is not known.
-    """
-    lists = frame.with_columns(split_list(pl.col(c), separator=spec.separator) for c in spec.columns)
-    lengths = [pl.col(c).list.len().fill_null(0) for c in spec.columns]
-    ragged = lists.select(
-        pl.any_horizontal([n != lengths[0] for n in lengths] or [pl.lit(False)])
-    ).to_series()
-    return lists.filter(~ragged).explode(spec.columns), ragged
+        connection.register("cells", cells.rename("text").to_frame())
+        return pl.DataFrame(connection.sql(query, params=list(parameters)).to_arrow_table())
 
 
 @cache

@@ -1,35 +1,27 @@
 """Raw features -> sections: fields renamed, values read, units turned into MW and kV, places described.
 
 What belongs here: what one layer's rows say, row by row; pure functions of a batch, so that any size streams.
-What does not: how a text is read (`values`, `vocabulary`), uniqueness across batches (`keys`), feeders (`feeders`).
+What does not: how a field is read (`reading`), packed cells (`packed`), other layers (`lookups`), uniqueness across
+batches (`keys`), feeders (`feeders`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import polars as pl
 
-from hc_platform.catalog.fields import (
-    CAPACITY_COLUMNS,
-    HOSTING_COLUMNS,
-    FieldTarget,
-    Resource,
-)
+from hc_platform.catalog.fields import HOSTING_COLUMNS, Resource
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.geo.geometry import describe
 from hc_platform.hosting_capacity import values
 from hc_platform.hosting_capacity.binding import binding, read_limits
-from hc_platform.hosting_capacity.extract import explode, extract_fields
+from hc_platform.hosting_capacity.lookups import Lookup, look_up
+from hc_platform.hosting_capacity.packed import FEATURE, SHARED, open_rows
+from hc_platform.hosting_capacity.reading import QUALITY, Read, combine, no_rows, quality_row, read_field
 from hc_platform.hosting_capacity.tables import REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import classify_constraint
 
-_PARSERS: Mapping[str, Callable[[pl.Expr], pl.Expr]] = {
-    "phase_config": values.parse_phase,
-    "is_overhead": values.parse_overhead,
-    "is_network": values.parse_network,
-}
 _BEST_STATUS = ("published", "redacted", "pending", "not_published")
 
 
@@ -37,8 +29,8 @@ _BEST_STATUS = ("published", "redacted", "pending", "not_published")
 class Normalized:
     """One batch of one layer.
 
-    `sections`: SECTIONS plus `content_hash`; `rejected`: REJECTED_FEATURES; `quality`: a row per resource and
-    mapped field (resource, field, column, rows, nulls, unreadable, sample); `fetched`: features that came in.
+    `sections`: SECTIONS plus `content_hash`; `rejected`: REJECTED_FEATURES; `quality`: reading.QUALITY; `fetched`:
+    features that came in.
     """
 
     sections: pl.DataFrame
@@ -53,77 +45,54 @@ def normalize(
     layer: LayerConfig,
     *,
     snapshot: str,
-    feeder_ids: pl.DataFrame | None = None,
+    lookups: Sequence[Lookup] = (),
     names: Mapping[str, str] | None = None,
 ) -> Normalized:
     """Turn a batch of RAW_FEATURES rows of one layer into sections and rejects.
 
-    `feeder_ids` (columns `match`, `feeder_id`) serves `feeder_id_from`; its matches must be unique. `names` gives
-    the published spelling of the config's fields where it differs (in case).
+    `lookups`: the tables of the layer's joins. `names` gives the published spelling of the config's fields where it
+    differs (in case).
     A feature is accepted whole or rejected whole: if any resource's capacity cannot be read, the feature goes to
     the rejects with its raw attributes, so that accepted + rejected = fetched.
     """
-    published = dict(names or {f: f for f in layer.named_fields})
-    fields = extract_fields(raw["raw_attributes"], list(published.values()))
-    features = pl.int_range(raw.height, eager=True, dtype=pl.UInt32).alias("__feature")
-    # __feature: the row's feature by its position in the batch; each once, unless features hold several rows
-    texts = pl.DataFrame([features, *fields.rename({new: old for old, new in published.items()})])
-    texts = texts.with_columns(feature_key=raw["feature_key"])
-    rejected: list[pl.DataFrame] = []
-    if layer.explode:
-        texts, ragged = explode(texts, layer.explode)
-        detail = f"the lists in {', '.join(layer.explode.columns)} have different lengths"
-        rejected.append(
-            pl.DataFrame([features.filter(ragged)]).with_columns(
-                reason=pl.lit("ragged_lists"), detail=pl.lit(detail)
-            )
-        )
+    texts, refused, unread = open_rows(
+        raw["raw_attributes"], layer, names or {f: f for f in layer.named_fields}
+    )
+    texts = texts.with_columns(feature_key=raw["feature_key"][texts[FEATURE]])
     place = describe(raw["geometry"])
     if layer.explode:
-        place = place[texts["__feature"]]
+        place = place[texts[FEATURE]]
     keys = texts.select(
         "feature_key", record_key=_record_key(layer), content_hash=_content_hash(layer, place["geometry"])
     )
-    known: dict[str, pl.Series] = {}
-    parts, quality = [], []
+    known: dict[str, Read] = {}
+    rejected, parts = [refused], []
+    quality = [_packed_quality(layer, texts, unread)]
     for resource in layer.resources:
-        read, problems = _read_fields(texts, config, layer, resource, feeder_ids, known)
+        reads, unreadable, problems = _read_fields(texts, config, layer, resource, lookups, known)
         quality.append(problems)
-        parts.append(_section_columns(read, config, layer, resource))
-        unread = read["__unreadable"].is_not_null()
-        if unread.any():
+        parts.append(_section_columns(reads, texts.height, config, layer, resource))
+        if unreadable.null_count() < texts.height:
             rejected.append(
-                texts.filter(unread).select(
-                    "__feature",
-                    reason=pl.lit("unparseable_capacity"),
-                    detail=read["__unreadable"].filter(unread),
+                texts.select(FEATURE, reason=pl.lit("unparseable_capacity"), detail=unreadable).drop_nulls(
+                    "detail"
                 )
             )
-    rejects = pl.concat(rejected or [pl.DataFrame(schema=_REJECTS)]).unique(
-        "__feature", keep="first", maintain_order=True
-    )
+    rejects = pl.concat(rejected).unique(FEATURE, keep="first", maintain_order=True)
     rest = pl.DataFrame([*keys, *place])
     if rejects.height:
-        kept = ~texts["__feature"].is_in(rejects["__feature"].implode())
+        kept = ~texts[FEATURE].is_in(rejects[FEATURE].implode())
         parts, rest = [part.filter(kept) for part in parts], rest.filter(kept)
-    sections = pl.concat([pl.DataFrame([*part, *rest]) for part in parts]).with_columns(
-        utility_code=pl.lit(config.utility_code), snapshot=pl.lit(snapshot), layer=pl.lit(layer.label)
-    )
     identity = {
         "utility_code": pl.lit(config.utility_code),
         "snapshot": pl.lit(snapshot),
         "layer": pl.lit(layer.label),
     }
+    sections = pl.concat([pl.DataFrame([*part, *rest]) for part in parts]).with_columns(**identity)
+    evidence = raw.select("feature_key", "object_id", "raw_attributes")[rejects[FEATURE]]
     return Normalized(
         sections.select(*SECTIONS.names, "content_hash"),
-        REJECTED_FEATURES.conform(
-            pl.DataFrame(
-                [
-                    *raw.select("feature_key", "object_id", "raw_attributes")[rejects["__feature"]],
-                    *rejects.drop("__feature"),
-                ]
-            ).with_columns(**identity)
-        ),
+        REJECTED_FEATURES.conform(pl.DataFrame([*evidence, *rejects.drop(FEATURE)]).with_columns(**identity)),
         pl.concat(quality),
         raw.height,
     )
@@ -163,11 +132,22 @@ def _record_key(layer: LayerConfig) -> pl.Expr:
 
 def _content_hash(layer: LayerConfig, geometry: pl.Series) -> pl.Expr:
     """A hash of every mapped field and the geometry: it tells a feature served twice from two of one key."""
-    fields = [pl.col(f) for f in layer.named_fields]
+    fields = [pl.col(f) for f in (*layer.named_fields, *layer.virtual_fields)]
     return pl.struct(*fields, geometry.hash(seed=7).alias("__geometry")).hash(seed=7)
 
 
-_REJECTS = {"__feature": pl.UInt32, "reason": pl.String, "detail": pl.String}
+def _packed_quality(layer: LayerConfig, texts: pl.DataFrame, unread: Mapping[str, pl.Series]) -> pl.DataFrame:
+    """How many cells of the unpacked columns could not be read; nothing of what they hold is known."""
+    rows = []
+    for column, mask in unread.items():
+        rows.append(
+            {
+                "resource": next(iter(layer.resources)), "field": column, "column": "unpacked", "rows": len(mask),
+                "nulls": int(mask.sum()), "unreadable": int(mask.sum()), "withheld": 0,
+                "sample": None if not mask.any() else f"{column} of {int(mask.sum())} rows",
+            }
+        )  # fmt: skip
+    return pl.DataFrame(rows, schema=QUALITY)
 
 
 def _read_fields(
@@ -175,114 +155,75 @@ def _read_fields(
     config: UtilityConfig,
     layer: LayerConfig,
     resource: Resource,
-    feeder_ids: pl.DataFrame | None,
-    known: dict[str, pl.Series],
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Columns `<canonical>` as structs or plain values, `__unreadable` (text or NULL), and the quality table.
+    lookups: Sequence[Lookup],
+    known: dict[str, Read],
+) -> tuple[dict[str, Read], pl.Series, pl.DataFrame]:
+    """Canonical column -> how it was read, what makes a row's capacity unreadable (text or NULL), and the quality.
 
-    `known` keeps what was read, so that a field that several resources share is read once.
+    `known` keeps what was read, so that a field that several resources share is read once. Where a feature holds
+    several feeders, a field that stands there only once speaks of all of them together: its bounds bound each, but
+    its points, totals and constraints are nobody's and are withheld.
     """
     unit = layer.capacity_unit or config.capacity_unit
-    read: dict[str, pl.Series] = {}
-    unreadable = pl.Series("__unreadable", [None] * texts.height, dtype=pl.String)
+    own = {*layer.explode.columns, *layer.explode.virtual} if layer.explode else set(texts.columns)
+    reads: dict[str, Read] = {}
+    combined: dict[str, list[Read]] = {}
+    unreadable = pl.Series("detail", [None], dtype=pl.String).new_from_index(0, texts.height)
     quality = []
     for field, targets in layer.fields_of(resource).items():
         for target in targets:
             name = f"{field} {target.model_dump_json()}"
             if name not in known:
-                known[name] = values.parse_column(texts[field], _reader(target, unit)).alias(target.to)
-            column = read[target.to] = known[name]
-            bad = (
-                column.struct.field("bad")
-                if column.dtype == pl.Struct
-                else pl.Series([False]).new_from_index(0, texts.height)
-            )
-            if target.to in HOSTING_COLUMNS and bad.any():
+                read = read_field(texts, field, target, unit)
+                of_all = field not in own and target.to in _NOT_SHARED
+                known[name] = read.without(texts[SHARED]) if of_all else read
+            read = reads[target.to] = known[name]
+            quality.append(quality_row(resource, field, target.to, texts[field], read))
+            if target.combine:
+                combined.setdefault(f"{target.to} {target.combine}", []).append(read)
+            if target.to in HOSTING_COLUMNS and read.bad.any():
                 message = pl.concat_str(pl.lit(f"{field} = "), pl.col(field))
                 unreadable = texts.select(
-                    pl.when(bad & unreadable.is_null()).then(message).otherwise(unreadable)
+                    pl.when(read.bad & unreadable.is_null()).then(message).otherwise(unreadable)
                 ).to_series()
-            quality.append(_quality(resource, field, target.to, texts[field], column, bad))
-    if "constraining_metric" in read:
-        read["__metric"] = values.parse_column(read["constraining_metric"], classify_constraint)
+    for key, several in combined.items():
+        column, how = key.split()
+        reads[column] = combine(several, "least" if how == "least" else "greatest")
     columns = layer.resources[resource].constraint_columns
-    nothing_bad = pl.Series([False]).new_from_index(0, texts.height)
     if columns:
         limits = read_limits(texts, columns, columns.unit or unit)
-        read["__binding"] = binding(limits, columns)
+        bound = Read(binding(limits, columns), no_rows(texts.height))
+        reads["__binding"] = bound if own >= set(columns.columns) else bound.without(texts[SHARED])
         for name in columns.columns:
-            bad = limits[name].struct.field("bad")
-            quality.append(_quality(resource, name, "constraining_metric", texts[name], limits[name], bad))
-    if layer.feeder_id_from and feeder_ids is not None:
-        field = layer.feeder_id_from.field
-        match = texts.select(values.parse_text(pl.col(field)).alias("match"))
-        found = match.join(feeder_ids, on="match", how="left", maintain_order="left")["feeder_id"]
-        read["feeder_id_external"] = found
-        quality.append(_quality(resource, field, "feeder_id_external", texts[field], found, nothing_bad))
-    frame = pl.DataFrame([s.alias(n) for n, s in read.items()] + [unreadable.alias("__unreadable")])
-    return frame, pl.DataFrame(quality, schema=_QUALITY_SCHEMA)
+            read = Read(limits[name], no_rows(texts.height))
+            quality.append(quality_row(resource, name, "constraining_metric", texts[name], read))
+    tables = [pl.DataFrame(quality, schema=QUALITY)]
+    for lookup in lookups:
+        found, told = look_up(texts, lookup, resource)
+        reads |= found
+        tables.append(told)
+    return reads, unreadable.alias("detail"), pl.concat(tables)
 
 
-_QUALITY_SCHEMA = {
-    "resource": pl.String,
-    "field": pl.String,
-    "column": pl.String,
-    "rows": pl.Int64,
-    "nulls": pl.Int64,
-    "unreadable": pl.Int64,
-    "sample": pl.String,
-}
-
-
-def _quality(
-    resource: str, field: str, column: str, text: pl.Series, read: pl.Series, bad: pl.Series
-) -> dict[str, object]:
-    value = read.struct.field("value") if read.dtype == pl.Struct else read
-    nulls = value.is_null()
-    if read.dtype == pl.Struct and "low" in read.struct.fields:
-        nulls &= read.struct.field("low").is_null() & read.struct.field("high").is_null()
-    return {
-        "resource": resource,
-        "field": field,
-        "column": column,
-        "rows": len(text),
-        "nulls": int(nulls.sum()),
-        "unreadable": int(bad.sum()),
-        "sample": text.filter(bad).first() if bad.any() else None,
-    }
-
-
-def _reader(target: FieldTarget, default_unit: str | None) -> Callable[[pl.Expr], pl.Expr]:
-    """How the text of a field that goes to this column is read."""
-    if target.to in CAPACITY_COLUMNS:
-        unit = target.unit or default_unit
-        assert unit is not None  # noqa: S101 - UtilityConfig refuses a capacity field without a unit
-        return partial(
-            values.parse_capacity, unit=unit, nulls=target.nulls, ceiling=target.ceiling, floor=target.floor
-        )
-    if target.to == "voltage_kv":
-        return partial(values.parse_voltage_kv, unit=target.unit, nulls=target.nulls)
-    if target.to == "record_date":
-        return partial(values.parse_date, nulls=target.nulls)
-    if target.to == "feeder_id_external":
-        return partial(values.parse_identifier, nulls=target.nulls)
-    if target.to == "constraining_metric":
-        return partial(_without, nulls=target.nulls)  # "None" is a constraint's name here: nothing binds
-    if parser := _PARSERS.get(target.to):
-        return lambda text: parser(_without(text, nulls=target.nulls))
-    return partial(values.parse_text, nulls=target.nulls)
-
-
-def _without(text: pl.Expr, *, nulls: Mapping[str, values.ValueStatus]) -> pl.Expr:
-    """The trimmed text, NULL where it is empty or one of the config's own null words."""
-    trimmed = text.str.strip_chars()
-    return pl.when(trimmed.is_in(["", *nulls]).not_()).then(trimmed).name.keep()
+_NOT_SHARED = (
+    "hosting_capacity_mw",
+    "installed_dg_mw",
+    "queued_dg_mw",
+    "remaining_capacity_mw",
+    "constraining_metric",
+)
 
 
 def _section_columns(
-    read: pl.DataFrame, config: UtilityConfig, layer: LayerConfig, resource: Resource
+    reads: Mapping[str, Read], rows: int, config: UtilityConfig, layer: LayerConfig, resource: Resource
 ) -> pl.DataFrame:
     """The canonical columns of one resource, without keys and place."""
+    read = pl.DataFrame(
+        [pl.int_range(rows, eager=True).alias("__row"), *(r.column.alias(n) for n, r in reads.items())]
+    )
+    if "constraining_metric" in reads:
+        metric = values.parse_column(read["constraining_metric"], classify_constraint)
+        read = read.with_columns(metric.alias("__metric"))
 
     def value(column: str) -> pl.Expr:
         if column not in read.columns:
@@ -292,8 +233,11 @@ def _section_columns(
     def part(column: str, name: str) -> pl.Expr:
         return pl.col(column).struct.field(name) if column in read.columns else pl.lit(None)
 
-    hosting = "hosting_capacity_mw"
-    published = [c for c in HOSTING_COLUMNS if c in read.columns]
+    hosting, least, most = HOSTING_COLUMNS
+    # what is said of the capacity (mark, status) is said of what remains, where nothing else is published
+    published = [c for c in HOSTING_COLUMNS if c in reads] or [
+        c for c in ("remaining_capacity_mw",) if c in reads
+    ]
     frame = read.select(
         resource=pl.lit(resource),
         grain=pl.lit(layer.grain),
@@ -302,8 +246,8 @@ def _section_columns(
         substation_name=value("substation_name"),
         hosting_capacity_mw=value(hosting),
         # a published range, or an open bound (">7500"), stands in min and max and never in the point
-        hosting_capacity_min_mw=pl.coalesce(value("hosting_capacity_min_mw"), part(hosting, "low")),
-        hosting_capacity_max_mw=pl.coalesce(value("hosting_capacity_max_mw"), part(hosting, "high")),
+        hosting_capacity_min_mw=pl.coalesce(value(least), part(least, "low"), part(hosting, "low")),
+        hosting_capacity_max_mw=pl.coalesce(value(most), part(most, "high"), part(hosting, "high")),
         installed_dg_mw=value("installed_dg_mw"),
         queued_dg_mw=value("queued_dg_mw"),
         remaining_capacity_mw=value("remaining_capacity_mw").cast(pl.Float64),

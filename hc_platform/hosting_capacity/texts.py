@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import polars as pl
@@ -108,6 +108,27 @@ def number_status(number: pl.Expr, nulls: Nulls) -> pl.Expr:
         if re.fullmatch(SIGNED, folded) and math.isfinite(value := float(folded.replace(",", ""))):
             status = pl.when(number == value).then(pl.lit(meaning)).otherwise(status)
     return status
+
+
+def translate(text: pl.Expr, classes: Mapping[str, str]) -> pl.Expr:
+    """What a published class says, where the text is one of the classes; else the text.
+
+    Classes are compared folded, and a class of digits also as the float it may have become (2 and "2.0").
+    """
+    spoken = {_class_key(key): meaning for key, meaning in classes.items()}
+    folded = fold(text).str.replace(r"^([+-]?[0-9]+)\.0+$", "$1")
+    meant = folded.replace_strict(spoken, default=None, return_dtype=pl.String)
+    return pl.coalesce(meant, text).name.keep()
+
+
+def _class_key(key: str) -> str:
+    return re.sub(r"^([+-]?[0-9]+)\.0+$", r"\1", fold_key(key))
+
+
+def is_one_of(text: pl.Expr, keys: Iterable[str]) -> pl.Expr:
+    """Whether the text is one of the keys, compared as `translate` compares classes; never NULL."""
+    folded = fold(text).str.replace(r"^([+-]?[0-9]+)\.0+$", "$1")
+    return folded.is_in([_class_key(key) for key in keys]).fill_null(False)
 
 
 def staged(text: pl.Expr, *stages: Mapping[str, pl.Expr]) -> pl.Expr:

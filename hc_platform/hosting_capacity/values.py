@@ -44,6 +44,7 @@ __all__ = [
     "parse_network",
     "parse_overhead",
     "parse_phase",
+    "parse_single",
     "parse_text",
     "parse_voltage_kv",
     "split_list",
@@ -90,7 +91,8 @@ def parse_capacity(
     - above a bound: ">7500" (LADWP), "75+" (HECO), "Over 20MW" (NV): low, ``at_ceiling``.
     - below a bound: "<=5" (HECO), "Less than 100 kW AC" (FirstEnergy), "Up To 4 MW" (Dominion),
       "NO CAPACITY" (LADWP, at most 0): high, ``at_floor``.
-    - empty, NULL, NA, NaN: ``not_published``; Redacted; (Analysis) Pending: that status, no value.
+    - empty, NULL, NA, NaN: ``not_published``; Redacted; (Analysis) Pending: that status, no value. A sentinel
+      "" says what NULL and the empty text mean: {"": "pending"} (PSE&G).
       What ``nulls`` says of "" holds for NULL too (PSE&G: the analysis is pending).
     - anything else, also "9.9,9.9,5.31" (split it first) and a range that falls: bad. Its status stays
       ``published``: the utility did say something. DC ratings are bad, they are no AC power.
@@ -257,6 +259,25 @@ def parse_identifier(text: pl.Expr, *, nulls: Nulls = NO_NULLS) -> pl.Expr:
         {"trimmed": trim(field("text"))},
         {"id": field("trimmed").str.replace(r"^([+-]?[0-9]+)\.0+$", "$1")},
         {"out": pl.when(word_status(fold(field("id")), {**nulls, **shortened}).is_null()).then(field("id"))},
+    )
+
+
+def parse_single(text: pl.Expr, *, separator: str) -> pl.Expr:
+    """Parse a list that may have one value into struct{value: String, several: Boolean}.
+
+    "01332413" (Duke) and "1, 1, 1" (Xcel: one value, repeated) have one; "01332413, 01332414" has several, and a
+    missing item is another value than a present one.
+    """
+    field = pl.field
+    return staged(
+        text,
+        {"items": split_list(field("text"), separator=separator)},
+        {"several": (field("items").list.n_unique() > 1).fill_null(False)},
+        {
+            "out": pl.struct(
+                value=pl.when(~field("several")).then(field("items").list.first()), several=field("several")
+            )
+        },
     )
 
 

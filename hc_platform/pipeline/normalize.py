@@ -22,12 +22,13 @@ from hc_platform.checking import Check
 from hc_platform.geo.geometry import hilbert_key
 from hc_platform.hosting_capacity import checks
 from hc_platform.hosting_capacity.keys import repeated_keys
+from hc_platform.hosting_capacity.reading import QUALITY
 from hc_platform.hosting_capacity.sections import Normalized, normalize
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import unknown_constraints
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.fetch import hash_of, log_event
-from hc_platform.pipeline.lookups import feeder_ids
+from hc_platform.pipeline.lookups import lookups_of
 from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
 from hc_platform.pipeline.threads import in_order
 from hc_platform.sources.base import LayerDescription, match_fields
@@ -49,7 +50,7 @@ class NoRawSnapshotError(LookupError):
 class SectionsReport:
     """What normalizing found, before anything is committed.
 
-    `quality`: per resource, field and column: rows, nulls, unreadable, sample. `by_layer`: per layer: fetched,
+    `quality`: reading.QUALITY per layer. `by_layer`: per layer: fetched,
     accepted, rejected. `unknown`: constraint texts no rule knows. `skipped_layers`: layers that stand in the config
     or in the raw snapshot but not in both, as when history is normalized again with a newer config.
     """
@@ -213,11 +214,7 @@ def _write_parts(
     published = {row["layer"]: _described(row) for row in layers.iter_rows(named=True)}
     present = [layer for layer in config.layers if layer.label in published]
     names = {layer.label: match_fields(config, layer, published[layer.label]) for layer in present}
-    lookups = {
-        layer.label: feeder_ids(config, layer, names, lake, snapshot)
-        for layer in present
-        if layer.feeder_id_from and layer.feeder_id_from.layer in names
-    }
+    lookups = {layer.label: lookups_of(config, layer, names, lake, snapshot) for layer in present}
     fetched, accepted = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     rejected: list[pl.DataFrame] = [REJECTED_FEATURES.empty()]
     quality: list[pl.DataFrame] = []
@@ -230,8 +227,9 @@ def _write_parts(
                     yield partial(one, str(label), raw)
 
     def one(label: str, raw: pl.DataFrame) -> tuple[str, Normalized]:
-        ids, layer = lookups.get(label), config.layer(label)
-        return label, normalize(raw, config, layer, snapshot=snapshot, feeder_ids=ids, names=names[label])
+        layer = config.layer(label)
+        own = {field: names[label][field] for field in layer.named_fields}
+        return label, normalize(raw, config, layer, snapshot=snapshot, lookups=lookups[label], names=own)
 
     for label, done in in_order(work()):
         fetched[label] += done.fetched
@@ -385,13 +383,9 @@ def _described(row: dict[str, Any]) -> LayerDescription:
 
 def _total(quality: list[pl.DataFrame]) -> pl.DataFrame:
     if not quality:
-        return pl.DataFrame(
-            schema=dict.fromkeys(("layer", "resource", "field", "column"), pl.String)
-            | dict.fromkeys(("rows", "nulls", "unreadable"), pl.Int64)
-            | {"sample": pl.String}
-        )
+        return pl.DataFrame(schema={"layer": pl.String, **QUALITY})
     return (
         pl.concat(quality)
         .group_by("layer", "resource", "field", "column", maintain_order=True)
-        .agg(pl.col("rows", "nulls", "unreadable").sum(), pl.col("sample").drop_nulls().first())
+        .agg(pl.col("rows", "nulls", "unreadable", "withheld").sum(), pl.col("sample").drop_nulls().first())
     )

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hc_platform.catalog.layers import Explode
-from hc_platform.hosting_capacity.extract import explode, extract_fields
+from hc_platform.hosting_capacity.extract import extract_fields
 
 
 def test_every_value_becomes_its_text() -> None:
@@ -48,10 +47,3 @@ def test_texts_and_integers_survive(rows: list[dict[str, str | int]]) -> None:
     got = extract_fields(pl.Series("raw", [json.dumps(r) for r in rows], dtype=pl.String), ["a", "b", "c"])
     expected = [tuple(None if r.get(k) is None else str(r[k]) for k in "abc") for r in rows]
     assert got.rows() == expected
-
-
-def test_explode_keeps_empty_items_and_other_columns() -> None:
-    frame = pl.DataFrame({"k": ["1", "2", "3"], "x": ["A;;C", "D", None], "y": ["1;2;3", "4;5", None]})
-    rows, ragged = explode(frame, Explode(columns=["x", "y"], separator=";"))
-    assert rows.rows() == [("1", "A", "1"), ("1", None, "2"), ("1", "C", "3"), ("3", None, None)]
-    assert ragged.to_list() == [False, True, False]

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from hc_platform.geo.geometry import describe
+from hc_platform.hosting_capacity.lookups import lookup_of
 from hc_platform.hosting_capacity.sections import Normalized, normalize
 from hc_platform.hosting_capacity.tables import REJECTED_FEATURES, SECTIONS
 from hc_platform_tests.hosting_capacity.making import SNAPSHOT, config, normal, raw
@@ -168,8 +169,9 @@ def test_an_ambiguous_name_gives_no_feeder_id() -> None:
         "field_map": {"Id": "feeder_id_external", "Title": "feeder_name"},
     }  # fmt: skip
     made = config(sections, circuits)
-    known = pl.DataFrame({"match": ["OAK"], "feeder_id": ["007"]})  # ELM stood for two ids and is left out
-    done = normal(made, [{"Circuit": c} for c in (" OAK", "ELM", None, "OAK")], feeder_ids=known)
+    rows = pl.DataFrame({"Title": ["OAK", "ELM", "ELM", None], "Id": ["007", "1", "2", "3"]})
+    known = lookup_of(rows, made.joins_of(made.layers[0])[0], None)
+    done = normal(made, [{"Circuit": c} for c in (" OAK", "ELM", None, "OAK")], lookups=[known])
     assert column(done, "feeder_id_external") == ["007", None, None, "007"]
     assert column(done, "feeder_name") == ["OAK", "ELM", None, "OAK"]
 
