@@ -163,6 +163,10 @@ class LayerConfig(Strict):
         "full",
         description="what to ask for: where outlines are too heavy, the server's centroids, or no place at all",
     )
+    attributes: Literal["all", "named"] = Field(
+        "all",
+        description="what is fetched and kept of a row: all, or the fields that the config names alone (no addresses)",
+    )
     optional: bool = Field(
         False, description="may be absent: a layer never seen to answer does not hold back the others"
     )

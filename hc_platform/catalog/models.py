@@ -240,6 +240,10 @@ class UtilityConfig(Strict):
 
     def _check_place(self, layer: LayerConfig) -> None:
         is_file = layer.path is not None
+        if is_file and layer.attributes == "named":
+            raise ValueError(
+                f"layer {layer.label}: attributes: named is for services, a file is read whole; remove it"
+            )
         if is_file and (layer.service_url or layer.discovery or layer.headers):
             raise ValueError(
                 f"layer {layer.label}: a file has a path, and none of service_url, discovery and headers"

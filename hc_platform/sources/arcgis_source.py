@@ -21,6 +21,7 @@ from hc_platform.sources.base import (
     SignInError,
     SourceError,
     SourceOptions,
+    match_fields,
 )
 from hc_platform.sources.signing import http_for, may_see_token
 
@@ -67,12 +68,13 @@ class ArcGISSource:
         directory: Path,
         progress: Progress,
     ) -> LayerPull:
-        """Pull all features under the config's `where`, with every attribute."""
+        """Pull all features under the config's `where`, with the attributes that the layer keeps."""
         try:
             pull = arcgis.pull_layer(
                 found.native,
                 directory,
                 where=layer.where,
+                out_fields=_kept_fields(config, layer, found),
                 page_size=layer.page_size or config.page_size,
                 out_sr=config.out_sr,
                 http=self._http(config, layer),
@@ -106,6 +108,12 @@ class ArcGISSource:
 
     def _http(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.HttpOptions:
         return http_for(config, layer, self.options, config.layer_service_url(layer))
+
+
+def _kept_fields(config: UtilityConfig, layer: LayerConfig, found: LayerDescription) -> tuple[str, ...]:
+    if layer.attributes == "all":
+        return ("*",)
+    return tuple(dict.fromkeys(match_fields(config, layer, found).values()))
 
 
 def translated(error: "arcgis.ArcGISError", config: UtilityConfig, layer: LayerConfig) -> SourceError:

@@ -1,9 +1,11 @@
 """ArcGIS as a source: what the config and the environment lack is told, and an edit date costs metadata only."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from hc_platform.sources import SourceError, SourceOptions, source_for
@@ -56,3 +58,22 @@ def test_a_secret_that_is_not_set_is_named_and_not_tried_again(
         with pytest.raises(SourceError, match="test must sign in: the secret SOME_TOKEN is not set") as error:
             getattr(source, question)(made, made.layers[0], *more)
     assert not error.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("kept", "attributes"),
+    [("named", {"OBJECTID", "FEEDER"}), ("all", {"OBJECTID", "FEEDER", "MW", "NOTE"})],
+)
+def test_a_layer_that_keeps_named_attributes_alone_fetches_no_other(
+    kept: str, attributes: set[str], tmp_path: Path
+) -> None:
+    """What must not be kept, such as street addresses, must not come at all: answers stand on disk too."""
+    with serve_layer(FakeLayer(10)) as url:
+        # the config spells the field in another case than the service does
+        layer = {"name": "Sections", "attributes": kept, "field_map": {"feeder": "feeder_id_external"}}
+        made = config(layer, service_url=url)
+        source = source_for(made, made.layers[0], FAST)
+        found = source.describe(made, made.layers[0])
+        pulled = source.pull(made, made.layers[0], found, tmp_path, lambda *_: None)
+    rows = [set(json.loads(text)) for text in pl.read_parquet(pulled.files)["attributes"]]
+    assert rows == [attributes] * 10
