@@ -17,6 +17,7 @@ from hc_platform.hosting_capacity.tables import RECORDS
 _GROUP: Final = ("resource", "feeder_id_external")
 _STATUS_RANK: Final = {"published": 0, "redacted": 1, "pending": 2, "not_published": 3}
 _SAME_MW: Final = 1e-6  # one watt: rounding between a utility's own layers
+_DG: Final = ("installed_dg_mw", "queued_dg_mw")
 _CAPACITY: Final = ("hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_capacity_max_mw")
 
 
@@ -32,15 +33,21 @@ def build_records(
     The utility's own feeder layer wins over the roll-up, and NULL never wins; what is said of the capacity (mark,
     basis, constraint) comes from the side that the capacity came from. Rows without a feeder (tiles, points,
     sections whose feeder is not known) stay, with their record_key as the id and their own grain.
+
+    Single generators (grain der) add up to their feeder's installed or queued generation where the utility publishes
+    no total for it; they never touch a capacity, and one whose feeder is not known makes no record (`unplaced`).
     """
     least = sorted({resource for _, resource in least_of})
     rows = sections.with_columns(_least=pl.col("resource").is_in(least))
     named = rows.filter(pl.col("feeder_id_external").is_not_null())
-    own = _roll_up(named.filter(pl.col("grain") == "feeder")).collect(engine="streaming")
-    parts = _roll_up(named.filter(pl.col("grain") != "feeder")).collect(engine="streaming")
-    feeders = _prefer(own, parts).with_columns(grain=pl.lit("feeder"))
+    grain = pl.col("grain")
+    own = _roll_up(named.filter(grain == "feeder")).collect(engine="streaming")
+    parts = _roll_up(named.filter(~grain.is_in(["feeder", "der"]))).collect(engine="streaming")
+    feeders = _with_generators(_prefer(own, parts), named.filter(grain == "der")).with_columns(
+        grain=pl.lit("feeder")
+    )
     feeders = feeders.join(_own_rows(named, feeder_attributes), on=_GROUP, how="left", validate="1:1")
-    loose = rows.filter(pl.col("feeder_id_external").is_null()).collect()
+    loose = rows.filter(pl.col("feeder_id_external").is_null() & (grain != "der")).collect()
     loose = loose.with_columns(
         feeder_id_external="record_key",
         section_count=pl.lit(1, pl.Int64),
@@ -53,15 +60,19 @@ def build_records(
     )
 
 
-def disagreeing(
-    sections: pl.LazyFrame, columns: tuple[str, ...] = ("installed_dg_mw", "queued_dg_mw")
-) -> dict[str, int]:
+def disagreeing(sections: pl.LazyFrame, columns: tuple[str, ...] = _DG) -> dict[str, int]:
     """For each column, how many feeders have sections that do not agree on it; their record's value is NULL."""
-    named = sections.filter(pl.col("feeder_id_external").is_not_null())
+    named = sections.filter(pl.col("feeder_id_external").is_not_null() & (pl.col("grain") != "der"))
     counts = named.group_by(*_GROUP, pl.col("grain") == "feeder").agg(
         (pl.col(c).drop_nulls().n_unique() > 1).alias(c) for c in columns
     )
     return counts.select(pl.col(columns).sum()).collect().row(0, named=True)
+
+
+def unplaced(sections: pl.LazyFrame) -> dict[str, float]:
+    """The generators (grain der) whose feeder is not known: `generators`, their count, and their MW by column."""
+    loose = sections.filter(pl.col("feeder_id_external").is_null() & (pl.col("grain") == "der"))
+    return loose.select(pl.len().alias("generators"), pl.col(_DG).sum()).collect().row(0, named=True)
 
 
 def _has_capacity() -> pl.Expr:
@@ -99,8 +110,8 @@ def _roll_up(rows: pl.LazyFrame) -> pl.LazyFrame:
         hosting_capacity_max_mw=pl.when(~unbounded_above.any()).then(
             pl.max_horizontal(high.max(), value.max())
         ),
-        installed_dg_mw=_agreed("installed_dg_mw"),
-        queued_dg_mw=_agreed("queued_dg_mw"),
+        **{c: _agreed(c) for c in _DG},
+        **{_told(c): pl.col(c).count() > 0 for c in _DG},
         remaining_capacity_mw=pl.when(point.is_not_null())
         .then(_from(at_point, "remaining_capacity_mw"))
         .otherwise(left),
@@ -211,12 +222,44 @@ def _prefer(own: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
             pl.col("value_status_parts").replace_strict(_STATUS_RANK, default=None),
         ).replace_strict({v: k for k, v in _STATUS_RANK.items()}),
         "section_count": pl.sum_horizontal("section_count", "section_count_parts"),
+        **{_told(c): pl.any_horizontal(_told(c), f"{_told(c)}_parts") for c in _DG},
     }
     plain = [c for c in own.columns if c not in _GROUP and c not in special]
     return joined.select(
         *_GROUP,
         *[pl.coalesce(c, f"{c}_parts").alias(c) for c in plain],
         *[e.alias(c) for c, e in special.items()],
+    )
+
+
+def _told(column: str) -> str:
+    """The column that says whether the utility publishes a total of its own, even one that its rows disagree on."""
+    return f"_{column}_told"
+
+
+def _with_generators(feeders: pl.DataFrame, generators: pl.LazyFrame) -> pl.DataFrame:
+    """The feeders with the sums of their generators where no total is published, and feeders known from these alone.
+
+    A nameplate that is not published adds nothing: the sum is of those that are. A feeder known from its generators
+    alone has no capacity, no section, and their names and place.
+    """
+    sums = generators.group_by(_GROUP).agg(
+        pl.when(pl.col(c).count() > 0).then(pl.col(c).sum()).alias(c) for c in _DG
+    )
+    whole = _roll_up(generators).drop(_DG).collect().join(sums.collect(), on=_GROUP, validate="1:1")
+    joined = feeders.join(
+        whole.with_columns(section_count=pl.lit(0, pl.Int64)),
+        on=_GROUP,
+        how="full",
+        coalesce=True,
+        suffix="_der",
+    )
+    known = pl.col("section_count").is_not_null()
+    rest = [c for c in feeders.columns if c not in (*_GROUP, *_DG)]
+    return joined.select(
+        *_GROUP,
+        *[pl.when(pl.col(_told(c)).fill_null(False)).then(c).otherwise(f"{c}_der").alias(c) for c in _DG],
+        *[pl.when(known).then(c).otherwise(f"{c}_der").alias(c) for c in rest],
     )
 
 

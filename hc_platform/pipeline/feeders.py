@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import polars as pl
 
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.hosting_capacity.feeders import build_records, disagreeing
+from hc_platform.hosting_capacity.feeders import build_records, disagreeing, unplaced
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
 from hc_platform.lake.store import Lake
 
 
 @dataclass(frozen=True)
 class PreparedRecords:
-    """Records waiting for their checks. `disagreeing`: column -> feeders whose sections do not agree on it."""
+    """Records waiting for their checks. `disagreeing`: column -> feeders whose sections do not agree on it.
+    `unplaced`: count and MW of the generators whose feeder is not known; they stand in no record."""
 
     records: pl.DataFrame
     disagreeing: dict[str, int]
+    unplaced: dict[str, float]
     partition: dict[str, str]
 
     @property
@@ -48,4 +50,5 @@ def prepare_records(config: UtilityConfig, snapshot: str, lake: Lake) -> Prepare
         for resource, spec in layer.resources.items()
         if spec.feeder_rule == "least"
     ]
-    return PreparedRecords(build_records(sections, attributes, least), disagreeing(sections), partition)
+    records = build_records(sections, attributes, least)
+    return PreparedRecords(records, disagreeing(sections), unplaced(sections), partition)

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from hc_platform.catalog.fields import CAPACITY_COLUMNS
+from hc_platform.catalog.fields import CAPACITY_COLUMNS, HOSTING_COLUMNS
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.checking import Check
 from hc_platform.geo.geometry import hilbert_key
@@ -35,10 +35,10 @@ from hc_platform.sources.base import LayerDescription, match_fields
 from hc_platform.tables import sql_text
 
 BATCH_ROWS = 50_000
-_HOSTING_NULL = pl.all_horizontal(
-    pl.col(
-        "hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_capacity_max_mw", "remaining_capacity_mw"
-    ).is_null()
+_NULL_RATE = (  # of the rows that could have a capacity: a generator has none
+    pl.all_horizontal(pl.col(*HOSTING_COLUMNS, "remaining_capacity_mw").is_null())
+    .filter(pl.col("grain") != "der")
+    .mean()
 )
 
 
@@ -184,7 +184,7 @@ def previous_sections(lake: Lake, code: str, snapshot: str) -> PreviousSections 
         return None
     scan = lake.scan(SECTIONS, utility_code=code, snapshot=earlier[-1])
     counts = scan.group_by("layer").agg(pl.col("feature_key").n_unique()).collect(engine="streaming")
-    rate = scan.select(_HOSTING_NULL.mean()).collect().item()
+    rate = scan.select(_NULL_RATE).collect().item()
     return PreviousSections(dict(counts.iter_rows()), rate or 0.0)
 
 
@@ -295,7 +295,7 @@ def _report(
     )
     facts = kept.select(
         pl.len().alias("rows"),
-        _HOSTING_NULL.mean().alias("null_rate"),
+        _NULL_RATE.alias("null_rate"),
         *[pl.col(c).abs().max() for c in (*CAPACITY_COLUMNS, "voltage_kv")],
     ).collect(engine="streaming")
     # a text that no rule knows is 'other'; the names of constraint columns are the config's, not the source's

@@ -21,9 +21,9 @@ def feeder_pieces(lake: Lake, **partition: str) -> Iterator[pl.DataFrame]:
     """The geometries that stand for each feeder: columns feeder_id_external, geometry, length_km and BOX, batch by
     batch.
 
-    A feeder's own layer where it has one with a geometry, else all its sections; each published feature once, however
-    many resources it carries. (The rows of a feature are neighbours in the table, so that the batch before is enough to
-    know it again.)
+    A feeder's own layer where it has one with a geometry, else all its sections (a generator is no piece of it); each
+    published feature once, however many resources it carries. (The rows of a feature are neighbours in the table, so
+    that the batch before is enough to know it again.)
     """
     drawn = (
         lake.scan(SECTIONS, **partition)
@@ -35,7 +35,7 @@ def feeder_pieces(lake: Lake, **partition: str) -> Iterator[pl.DataFrame]:
     before = pl.DataFrame(schema=_PIECE)
     for batch in lake.batches(SECTIONS, BATCH_ROWS, **partition):
         rows = (
-            batch.filter(pl.col("geometry").is_not_null())
+            batch.filter(pl.col("geometry").is_not_null() & (pl.col("grain") != "der"))
             .select(
                 "layer",
                 "feature_key",
