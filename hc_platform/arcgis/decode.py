@@ -22,6 +22,7 @@ SCHEMA = pl.Schema({"object_id": pl.Int64, "attributes": pl.String, "geometry": 
 class _Feature(msgspec.Struct, gc=False):
     attributes: msgspec.Raw = msgspec.Raw(b"null")
     geometry: msgspec.Raw = msgspec.Raw(b"null")
+    centroid: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -52,13 +53,18 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 def page_decoder(
-    oid_field: str | None, geometry_type: str | None, out_sr: int, layer_sr: int | None
+    oid_field: str | None,
+    geometry_type: str | None,
+    out_sr: int,
+    layer_sr: int | None,
+    *,
+    centroids: bool = False,
 ) -> Callable[[bytes], Page]:
     """A function from a query answer's bytes to a Page.
 
-    `oid_field` None gives NULL ids. `layer_sr` is what to believe where an answer names no spatial
-    reference and its numbers cannot be degrees. The function raises msgspec errors for what is not such
-    an answer, which the transport turns into ArcGISError.
+    `oid_field` None gives NULL ids; `centroids` takes each feature's centroid for its geometry. `layer_sr`
+    is what to believe where an answer names no spatial reference and its numbers cannot be degrees. The
+    function raises msgspec errors for what is not such an answer, which the transport turns into ArcGISError.
     """
     read_ids = _id_reader(oid_field) if oid_field else None
 
@@ -75,15 +81,17 @@ def page_decoder(
         notes: list[str] = []
         attributes = [_text(feature.attributes, notes) for feature in features]
         ids = None if read_ids is None else [read_ids(feature.attributes) for feature in features]
-        kind = answer.geometryType or geometry_type
+        kind = "esriGeometryPoint" if centroids else answer.geometryType or geometry_type
         wkb = pl.Series("geometry", [None] * len(features), dtype=pl.Binary)
         unreadable: list[tuple[int, str]] = []
         if kind and features:
             from hc_platform.arcgis import geometry  # shapely is slow to import; tables do without
 
-            texts = [_text(feature.geometry, notes) for feature in features]
+            places = [feature.centroid if centroids else feature.geometry for feature in features]
+            texts = [_text(place, notes) for place in places]
             source = answer.spatialReference.code if answer.spatialReference else None
-            found = geometry.to_wkb(texts, kind, bool(answer.hasZ), _projection(source, out_sr, layer_sr))
+            has_z = bool(answer.hasZ) and not centroids
+            found = geometry.to_wkb(texts, kind, has_z, _projection(source, out_sr, layer_sr))
             wkb, nulls = found.wkb, nulls + found.null_tokens
             unreadable = [(ids[row] if ids else row, reason) for row, reason in found.unreadable]
         frame = pl.DataFrame(

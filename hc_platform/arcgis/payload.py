@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hc_platform.arcgis.errors import ArcGISError, classify
+from hc_platform.arcgis.errors import ArcGISError, Kind, classify
 
 MAX_BODY = 256 * 1024 * 1024  # bytes, compressed or not: no page of a few thousand features comes near
 
@@ -26,6 +26,7 @@ class ErrorBody(msgspec.Struct):
     code: int | None = None
     message: str | None = None
     details: list[Any] | str | None = None
+    messageCode: str | None = None  # noqa: N815 (Esri's name)
 
 
 class _Head(msgspec.Struct):
@@ -163,10 +164,14 @@ def _raise_error_body(body: bytes, url: str, status: int) -> None:
     details = error.details if isinstance(error.details, list) else [error.details]
     words = " ".join(str(part) for part in [error.message, *details] if part)
     code = error.code or (status if status >= 400 else None)
-    raise ArcGISError(
-        classify(code, words), f"the server answered error {code}: {words[:300]}", url, status=code
-    )
+    kind: Kind = "blocked" if error.messageCode in _GATES else classify(code, words)
+    name = f"{code} ({error.messageCode})" if error.messageCode else f"{code}"
+    raise ArcGISError(kind, f"the server answered error {name}: {words[:300]}", url, status=code)
 
+
+# what Esri's proxies of secured services (usrsvcs) say to who comes without the Referer they know; their words speak
+# of permissions, as if somebody could sign in
+_GATES = ("GWM_0003",)
 
 _LOGIN = re.compile(
     rb"<input[^>]+type=[\"']?password|sign[ -]?in|log[ -]?in|oauth2/authorize|saml", re.IGNORECASE

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from hc_platform.arcgis import merge, metadata, plan
 from hc_platform.arcgis.decode import page_decoder
@@ -22,6 +22,7 @@ from hc_platform.arcgis.result import LayerPull, Plan
 from hc_platform.arcgis.store import Store
 from hc_platform.arcgis.transport import HttpOptions, Session, run_sync
 
+Geometry = Literal["full", "centroid", "none"]
 DEFAULT_PAGE = 2000  # rows; more only where asked for, since heavy pages are what servers fail on
 _DENSE = 0.7  # from this share of used ids on, windows as wide as a page can never hold more than a page
 # Without an edit date (every MapServer) nobody tells that all values were recalculated under the same ids. A
@@ -41,7 +42,7 @@ def pull_layer(
     http: HttpOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop_after: int | None = None,
-    return_geometry: bool = True,
+    geometry: Geometry = "full",
 ) -> LayerPull:
     """Download every row of a layer that matches `where` into `directory`, one Parquet file per window.
 
@@ -50,20 +51,32 @@ def pull_layer(
     last edit, or begun a few hours ago where the server tells none) they are kept and only the rest is
     fetched; otherwise it is cleared. `page_size` is rows per request, at most what the server allows.
     `progress` is called with rows on disk and rows expected.
-    `stop_after` ends the download once so many rows are there (status `partial`), for samples.
+    `stop_after` ends the download once so many rows are there (status `partial`), for samples. `geometry`
+    says what is asked for: outlines, the centroids of polygons as the server reckons them, or no place.
 
-    Raises ArcGISError where going on makes no sense (auth, blocked, moved, down, bad_request); what was
-    fetched stays on disk for the next call.
+    Raises ArcGISError where going on makes no sense (auth, blocked, moved, down, bad_request), and `schema`
+    where the layer has no centroids to give; what was fetched stays on disk for the next call.
     """
-    work = _Pull(
-        info, directory, where, tuple(out_fields), page_size, out_sr, progress, stop_after, return_geometry
-    )
+    if geometry == "centroid":
+        _check_centroids(info)
+    work = _Pull(info, directory, where, tuple(out_fields), page_size, out_sr, progress, stop_after, geometry)
 
     async def run() -> LayerPull:
         async with Session(http or HttpOptions()) as session:
             return await work.run(session)
 
     return run_sync(run())
+
+
+def _check_centroids(info: LayerInfo) -> None:
+    """Raise unless the layer says that it gives centroids: one that does not sends rows without any place."""
+    if info.geometry_type != "esriGeometryPolygon":
+        what = (
+            f"its geometry is {info.geometry_type}, and only polygons have centroids: ask for geometry full"
+        )
+        raise ArcGISError("schema", what, info.url)
+    if not (info.raw.get("advancedQueryCapabilities") or {}).get("supportsReturningGeometryCentroid"):
+        raise ArcGISError("schema", "the server gives no centroids: ask for geometry full or none", info.url)
 
 
 @dataclass
@@ -76,7 +89,7 @@ class _Pull:
     out_sr: int
     progress: Callable[[int, int], None] | None
     stop_after: int | None
-    return_geometry: bool
+    geometry: Geometry
 
     session: Session = field(init=False)
     store: Store = field(init=False)
@@ -103,7 +116,7 @@ class _Pull:
             "where": self.where,
             "out_fields": list(self.out_fields),
             "out_sr": self.out_sr,
-            "geometry": self.return_geometry,
+            "geometry": self.geometry,
             "edited_at": edited.isoformat() if edited else None,
             "count": None if edited else count,
             "object_id_field": self.info.object_id_field,
@@ -115,22 +128,24 @@ class _Pull:
         fields = list(self.out_fields)
         if oid_field and "*" not in fields and oid_field.lower() not in (name.lower() for name in fields):
             fields.insert(0, oid_field)
-        params = {
-            "outFields": ",".join(fields),
-            "returnGeometry": "true" if self.return_geometry else "false",
-        }
-        if info.geometry_type and self.return_geometry:
-            params |= {"outSR": str(self.out_sr), "returnTrueCurves": "false"}
-            if info.raw.get("hasZ"):
+        outlines = self.geometry == "full"
+        params = {"outFields": ",".join(fields), "returnGeometry": "true" if outlines else "false"}
+        if info.geometry_type and self.geometry != "none":
+            params |= {"outSR": str(self.out_sr)}
+            params |= {"returnTrueCurves": "false"} if outlines else {"returnCentroid": "true"}
+            if outlines and info.raw.get("hasZ"):
                 params["returnZ"] = "true"
-        geometry_type = info.geometry_type if self.return_geometry else None
+        geometry_type = info.geometry_type if outlines else None
+        centroids = self.geometry == "centroid"
         return Engine(
             session=self.session,
             info=info,
             store=self.store,
             where=self.where,
             params=params,
-            decoder=page_decoder(oid_field, geometry_type, self.out_sr, info.spatial_wkid),
+            decoder=page_decoder(
+                oid_field, geometry_type, self.out_sr, info.spatial_wkid, centroids=centroids
+            ),
             page=max(1, min(page, self.stop_after or page)),
             cap=info.max_record_count,
             stop_after=self.stop_after,

@@ -166,7 +166,7 @@ def _download(
             out_sr=out_sr,
             http=http,
             stop_after=max_records,
-            return_geometry=return_geometry,
+            geometry="full" if return_geometry else "none",
         )
         enough = max_records is not None and pulled.rows >= max_records
         if pulled.status == "partial" and not enough:

@@ -88,6 +88,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
         "count_equals_server": "Features fetched, and distinct ids among them, equal the server's count.",
         "fields_as_configured": "Every field the config names is published.",
     }
+    may_lack = any(layer.optional for layer in utility.layers)
 
     @dg.asset(
         **common(utility, RAW),
@@ -99,7 +100,15 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(name, asset=[RAW, code], description=text, blocking=True)
             for name, text in specs.items()
-        ],
+        ]
+        + [
+            dg.AssetCheckSpec(
+                "optional_layers_present",
+                asset=[RAW, code],
+                description="Layers that were never seen to answer are there.",
+            )
+        ]
+        * may_lack,
         metadata={
             "source": dg.MetadataValue.url(utility.service_url or "file:import"),
             "verification": f"{utility.verification.status} on {utility.verification.on}",
@@ -130,6 +139,10 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
             Check("count_equals_server", result.fetched == result.expected, True, message), key
         )
         yield check_result(Check("fields_as_configured", True, True, "all fields are there"), key)
+        if may_lack:
+            left_out = result.described.left_out if result.described else {}
+            told = " ".join(left_out.values()) or "all layers are there"
+            yield check_result(Check("optional_layers_present", not left_out, False, told), key)
         yield dg.MaterializeResult(asset_key=key, metadata=_raw_metadata(result))
 
     return raw_features
@@ -242,7 +255,7 @@ def _raw_metadata(result: Fetched) -> dict[str, Any]:
         for layer, ns in result.layers.select("layer", "notes").iter_rows()
         for note in ns or ()
     ]
-    return {
+    metadata = {
         "dagster/row_count": result.fetched,
         "status": result.status if result.same_as is None else f"unchanged since {result.same_as}",
         "layers": markdown(result.layers.select(*shown, "source_edited_at")),
@@ -250,6 +263,10 @@ def _raw_metadata(result: Fetched) -> dict[str, Any]:
         "megabytes": round(int(result.layers["bytes"].sum()) / 1e6, 3),
         "source_hash": result.source_hash or "",
     }
+    if result.described and not result.described.candidates.is_empty():
+        columns = ("layer", "title", "vintage", "modified_at", "verdict", "reason")
+        metadata["candidates"] = markdown(result.described.candidates.select(*columns))
+    return metadata
 
 
 def _record_metadata(records: pl.DataFrame, disagreeing: dict[str, int]) -> dict[str, Any]:

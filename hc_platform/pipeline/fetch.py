@@ -9,9 +9,9 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -23,29 +23,28 @@ from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, SOURCE_LAYERS
 from hc_platform.lake.store import Lake
+from hc_platform.pipeline.describing import Described, SourceFor, describe_layers, past_period
 from hc_platform.pipeline.snapshots import layers_of, newest_pull, snapshot_at
 from hc_platform.pipeline.windows import Verified, raw_rows, verify
-from hc_platform.sources import LayerSource, SourceError
-from hc_platform.sources.base import LayerDescription, LayerPull, Progress, match_fields
+from hc_platform.sources import SourceError
+from hc_platform.sources.base import LayerDescription, LayerPull, Progress
 
 Status = Literal["complete", "changed", "unchanged"]
-SourceFor = Callable[..., LayerSource]
-"""layer, within=Period | None -> its adapter: `sources.source_for` of a config and options."""
-
-
-class PastSnapshotError(SourceError):
-    """A layer holds only today's data, and the lake has no raw rows of that past snapshot."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a fetch did. `layers`: SOURCE_LAYERS rows; `same_as`: the snapshot that holds the rows if unchanged."""
+    """What a fetch did. `layers`: SOURCE_LAYERS rows; `same_as`: the snapshot that holds the rows if unchanged.
+
+    `described`: what was found before the pull, absent where the lake answered.
+    """
 
     status: Status
     snapshot: str
     layers: pl.DataFrame
     same_as: str | None = None
     source_hash: str | None = None
+    described: Described | None = None
 
     @property
     def expected(self) -> int:
@@ -82,28 +81,33 @@ def fetch(
     """Bring one utility's raw features of one snapshot into the lake, all layers or none.
 
     A source whose edit dates (or, failing these, whose content) are those of the newest snapshot is `unchanged`:
-    neither downloaded nor copied, unless `force`. A past snapshot is answered from the lake if it is there.
+    neither downloaded nor copied, unless `force`. A past snapshot is answered from the lake if it is there, else from
+    publications of that very period where all layers' services keep such.
     Raises SourceError: PartialPullError when a layer came short, PastSnapshotError for a past that is gone.
     """
-    current = snapshot_at(now, config.cadence)
+    current, within = snapshot_at(now, config.cadence), None
     if snapshot != current:
         held = layers_of(lake, config.utility_code, snapshot)
-        if held.is_empty():
-            raise PastSnapshotError(
-                f"{config.utility_code}: the source holds only today's data ({current}), and the lake has no raw "
-                f"snapshot {snapshot}. Everything after raw_features can be rebuilt for snapshots that have one."
-            )
-        same_as = held["same_as_snapshot"].drop_nulls().first()
-        return Fetched("unchanged", snapshot, held, same_as if isinstance(same_as, str) else snapshot)
+        if not held.is_empty():
+            same_as = held["same_as_snapshot"].drop_nulls().first()
+            return Fetched("unchanged", snapshot, held, same_as if isinstance(same_as, str) else snapshot)
+        within = past_period(config, snapshot, current)
     with _only_one(staging, config.utility_code), _logged(lake, config, snapshot, run_id) as log:
-        result = _fetch_now(config, snapshot, source, lake, staging, progress, force, run_id)
+        before = newest_pull(lake, config.utility_code, until=snapshot)
+        described = describe_layers(
+            config, snapshot, source=source, lake=lake, before=before, within=within, run_id=run_id
+        )
+        pulled = _pull(config, snapshot, described, before, source, lake, staging, progress, force, run_id)
+        result = replace(pulled, described=described)
         log.append(result)
     return result
 
 
-def _fetch_now(
+def _pull(
     config: UtilityConfig,
     snapshot: str,
+    described: Described,
+    before: pl.DataFrame,
     source: SourceFor,
     lake: Lake,
     staging: Path,
@@ -112,16 +116,12 @@ def _fetch_now(
     run_id: str | None,
 ) -> Fetched:
     code = config.utility_code
-    described = [(layer, source(layer).describe(config, layer)) for layer in config.layers]
-    for layer, found in described:
-        match_fields(config, layer, found)
-    before = newest_pull(lake, code, until=snapshot)
-    if not force and _not_edited(described, before):
+    if not force and _not_edited(described.layers, before):
         return _unchanged(config, snapshot, lake, before, run_id)
 
     _sweep(staging / code, keep=snapshot)
     pulled = []
-    for layer, found in described:
+    for layer, found in described.layers:
         directory = staging / code / snapshot / _slug(layer.label)
         pull = source(layer).pull(config, layer, found, directory, progress)
         verified = verify(pull.files, pull.expected_count, f"{code}, layer {layer.label}")
@@ -131,7 +131,7 @@ def _fetch_now(
         return _unchanged(config, snapshot, lake, _touched(lake, before, pulled, run_id), run_id)
 
     layers = SOURCE_LAYERS.conform(
-        pl.DataFrame([_layer_row(code, snapshot, p) for p in pulled], infer_schema_length=None)
+        pl.DataFrame([_layer_row(code, snapshot, p, described) for p in pulled], infer_schema_length=None)
     )
     rows = (
         frame
@@ -147,13 +147,14 @@ def _fetch_now(
 
 
 def _not_edited(described: list[tuple[LayerConfig, LayerDescription]], before: pl.DataFrame) -> bool:
-    """Every layer tells an edit date, and date, count, address and filter are those of the last pull."""
+    """Every layer tells an edit date, and date, count, address and question are those of the last pull."""
     known = {row["layer"]: row for row in before.iter_rows(named=True)}
     return set(known) == {layer.label for layer, _ in described} and all(
         found.edited_at is not None
         and found.edited_at == known[layer.label]["source_edited_at"]
         and (found.count, found.url, layer.where)
         == tuple(known[layer.label][c] for c in ("expected_count", "source_url", "where_sql"))
+        and layer.geometry == (known[layer.label]["geometry_asked"] or "full")
         for layer, found in described
     )
 
@@ -190,8 +191,10 @@ def _unchanged(
     return Fetched("unchanged", snapshot, layers, same_as, hash_of(layers))
 
 
-def _layer_row(code: str, snapshot: str, pulled: _Pulled) -> dict[str, Any]:
+def _layer_row(code: str, snapshot: str, pulled: _Pulled, described: Described) -> dict[str, Any]:
     found, pull = pulled.found, pulled.pull
+    first = pulled.layer is described.layers[0][0]
+    absent = [f"left out: {reason}" for reason in described.left_out.values()] if first else []
     return {
         "utility_code": code,
         "snapshot": snapshot,
@@ -199,6 +202,7 @@ def _layer_row(code: str, snapshot: str, pulled: _Pulled) -> dict[str, Any]:
         "layer_index": found.layer_index,
         "source_url": found.url,
         "where_sql": pulled.layer.where,
+        "geometry_asked": pulled.layer.geometry,
         "status": pull.status,
         "same_as_snapshot": None,
         "expected_count": pull.expected_count,
@@ -211,7 +215,7 @@ def _layer_row(code: str, snapshot: str, pulled: _Pulled) -> dict[str, Any]:
         "plan": pull.plan,
         "requests": pull.requests,
         "bytes": pull.bytes,
-        "notes": pull.notes,
+        "notes": [*absent, *pull.notes],
         "fetched_at": pulled.at,
     }
 

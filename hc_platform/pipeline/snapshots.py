@@ -10,6 +10,7 @@ import polars as pl
 from hc_platform.catalog.fields import Cadence
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, SOURCE_LAYERS
 from hc_platform.lake.store import Lake
+from hc_platform.sources.vintage import Period
 
 _MONTHS: dict[Cadence, int] = {"monthly": 1, "quarterly": 3, "annual": 12}
 
@@ -18,6 +19,14 @@ def snapshot_at(at: datetime, cadence: Cadence) -> str:
     """The snapshot (YYYY-MM) a capture at that time belongs to; a quarter or year is named by its first month."""
     months = _MONTHS[cadence]
     return f"{at.year:04d}-{(at.month - 1) // months * months + 1:02d}"
+
+
+def period_of(snapshot: str, cadence: Cadence) -> Period:
+    """The days that a snapshot covers. Raises ValueError where the cadence has no snapshot of that name."""
+    first = datetime.strptime(snapshot, "%Y-%m")  # noqa: DTZ007 - a month has no time zone
+    if snapshot_at(first, cadence) != snapshot:
+        raise ValueError(f"{snapshot} is no {cadence} snapshot; {snapshot_at(first, cadence)} is")
+    return Period.of(first.year, first.month, months=_MONTHS[cadence])
 
 
 def layers_of(lake: Lake, code: str, snapshot: str) -> pl.DataFrame:

@@ -77,6 +77,7 @@ class ArcGISSource:
                 out_fields=_kept_fields(config, layer, found),
                 page_size=layer.page_size or config.page_size,
                 out_sr=config.out_sr,
+                geometry=layer.geometry,
                 http=self._http(config, layer),
                 progress=lambda done, total: progress(layer.label, done, total),
             )

@@ -20,7 +20,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_
 
 from hc_platform.arcgis.errors import mask
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.sources.base import SourceError, SourceOptions
+from hc_platform.sources.base import AbsentError, SourceError, SourceOptions
 
 _MAX_BYTES = 2 << 30
 _MAX_REDIRECTS = 5
@@ -127,6 +127,8 @@ class Downloads:
             yield
         except httpx.HTTPStatusError as error:
             reason = f"could not be fetched: HTTP {error.response.status_code}"
+            if error.response.status_code in (404, 410):
+                raise AbsentError(str(self._error(url, reason))) from None
             raise self._error(url, reason, retryable=_is_passing(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = f"could not be fetched: {mask(str(error)) or type(error).__name__}"

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, SOURCE_LAYERS
-from hc_platform.pipeline.fetch import PastSnapshotError
+from hc_platform.pipeline.describing import PastSnapshotError
 from hc_platform.pipeline.national import refresh_runs
 from hc_platform.pipeline.normalize import NoRawSnapshotError, held_by
 from hc_platform.sources import ContractError, PartialPullError, SourceError

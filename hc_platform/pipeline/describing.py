@@ -1,0 +1,169 @@
+"""What a utility's layers are now, before anything is pulled: which exist, which publication of them is taken.
+
+What belongs here: the rules of absent and past layers, the record of candidates. What does not: how a layer is
+described or a candidate chosen (`sources`), what is pulled then (`fetch`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import polars as pl
+
+from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.models import UtilityConfig
+from hc_platform.hosting_capacity.source_tables import SOURCE_CANDIDATES
+from hc_platform.lake.store import Lake
+from hc_platform.pipeline.snapshots import period_of
+from hc_platform.sources import AbsentError, ContractError, LayerSource, SourceError
+from hc_platform.sources.base import LayerDescription, match_fields
+from hc_platform.sources.discovery import Looked
+from hc_platform.sources.vintage import Period
+
+SourceFor = Callable[..., LayerSource]
+"""(layer, within=Period | None) -> its adapter: `sources.source_for` of a config and options."""
+
+
+class PastSnapshotError(SourceError):
+    """A layer holds only today's data, and neither the lake nor a dated publication has that past snapshot."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """`layers`: those that are there. `left_out`: optional ones that are not, with the reason.
+
+    `candidates`: SOURCE_CANDIDATES rows.
+    """
+
+    layers: list[tuple[LayerConfig, LayerDescription]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    candidates: pl.DataFrame = field(default_factory=SOURCE_CANDIDATES.empty)
+
+
+def past_period(config: UtilityConfig, snapshot: str, current: str) -> Period:
+    """The days of a past snapshot whose publications may still be online.
+
+    Raises PastSnapshotError unless every layer comes from a service that keeps dated publications.
+    """
+    told = (
+        f"{config.utility_code}: the source holds only today's data ({current}), and the lake has no raw snapshot "
+        f"{snapshot}. Everything after raw_features can be rebuilt for snapshots that have one."
+    )
+    static = [layer.label for layer in config.layers if config.discovery_of(layer) is None]
+    if len(static) < len(config.layers) and static:
+        raise PastSnapshotError(
+            f"{told} Some of its layers keep dated publications, but not {', '.join(static)}: a snapshot has all "
+            "layers or none."
+        )
+    if static or snapshot > current:
+        raise PastSnapshotError(told)
+    try:
+        return period_of(snapshot, config.cadence)
+    except ValueError as error:
+        raise PastSnapshotError(f"{told} ({error}.)") from None
+
+
+def describe_layers(
+    config: UtilityConfig,
+    snapshot: str,
+    *,
+    source: SourceFor,
+    lake: Lake,
+    before: pl.DataFrame,
+    within: Period | None = None,
+    run_id: str | None = None,
+) -> Described:
+    """Describe every layer and hold it against the field contract; `before` is the newest pull's SOURCE_LAYERS.
+
+    An optional layer that does not exist, or never fitted, is left out; one that the newest pull had may not vanish.
+    `within`: a past period. Whatever happens, the publications that were looked at are recorded.
+    Raises SourceError: AbsentError, ContractError, PastSnapshotError and what a server's silence raises.
+    """
+    layers: list[tuple[LayerConfig, LayerDescription]] = []
+    left_out: dict[str, str] = {}
+    looked: dict[str, tuple[Looked, ...]] = {}
+    candidates = SOURCE_CANDIDATES.empty()
+    try:
+        for layer in config.layers:
+            try:
+                found = source(layer, within=within).describe(config, layer)
+                looked[layer.label] = found.looked
+                match_fields(config, layer, found)
+            except (AbsentError, ContractError) as error:
+                looked.setdefault(layer.label, error.looked)
+                left_out[layer.label] = _may_lack(config, layer, error, snapshot, before, within)
+            except SourceError as error:
+                looked.setdefault(layer.label, error.looked)
+                raise
+            else:
+                layers.append((layer, found))
+    finally:
+        candidates = _recorded(config, snapshot, looked, lake, run_id)
+    if not layers:
+        raise AbsentError(
+            f"{config.utility_code}: none of its layers is there. {' '.join(left_out.values())}"
+        )
+    return Described(layers, left_out, candidates)
+
+
+def _may_lack(
+    config: UtilityConfig,
+    layer: LayerConfig,
+    error: AbsentError | ContractError,
+    snapshot: str,
+    before: pl.DataFrame,
+    within: Period | None,
+) -> str:
+    """Why an optional layer is left out. Raises where it must not be."""
+    if layer.optional and layer.label not in before["layer"]:
+        return str(error)
+    if layer.optional:
+        held = before["snapshot"][0]
+        told = f"{error} It is optional, but snapshot {held} has it, so it may not vanish unnoticed"
+        raise type(error)(f"{told}: mend it, or take it out of the config.", looked=error.looked) from error
+    if within and isinstance(error, AbsentError):
+        raise PastSnapshotError(
+            _no_past(config, layer, snapshot, error.looked), looked=error.looked
+        ) from error
+    raise error
+
+
+def _no_past(config: UtilityConfig, layer: LayerConfig, snapshot: str, looked: Iterable[Looked]) -> str:
+    named = [f"{x.candidate.title} ({x.candidate.vintage or 'no date'})" for x in looked]
+    tried = [f"{x.candidate.title} {x.reason}" for x in looked if x.verdict != "other_period"]
+    return (
+        f"{config.utility_code}, layer {layer.label}: no publication of {snapshot} can be had, and one of another month "
+        f"is not taken for it. There are: {', '.join(named) or 'none'}.{''.join(f' {t}.' for t in tried)}"
+    )
+
+
+def _recorded(
+    config: UtilityConfig,
+    snapshot: str,
+    looked: Mapping[str, Iterable[Looked]],
+    lake: Lake,
+    run_id: str | None,
+) -> pl.DataFrame:
+    """Replace the snapshot's candidates by what was looked at now; nothing is written where nothing rotates."""
+    partition = {"utility_code": config.utility_code, "snapshot": snapshot}
+    rows = [
+        {
+            **partition,
+            "layer": label,
+            "title": look.candidate.title,
+            "url": look.candidate.url,
+            "vintage": str(look.candidate.vintage) if look.candidate.vintage else None,
+            "modified_at": look.candidate.modified_at,
+            "verdict": look.verdict,
+            "reason": look.reason or None,
+            "looked_at": datetime.now(UTC),
+            "run_id": run_id,
+        }
+        for label, looks in looked.items()
+        for look in looks
+    ]
+    if not rows:
+        return SOURCE_CANDIDATES.empty()
+    frame = SOURCE_CANDIDATES.conform(pl.DataFrame(rows, infer_schema_length=None))
+    lake.replace(SOURCE_CANDIDATES, partition, frame, run_id=run_id)
+    return frame
