@@ -63,8 +63,8 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     # "Voltage Variation"; AEP "Abnormal Voltages"; Consumers "Primary Over-Voltage", "Primary Voltage
     # Deviation"; PHI "Section Capacity Limited by Voltage Rise"; National Grid and Con Edison *_OVER_VOLTAGE,
     # *_VOLTAGE_DEVIATION; NYSEG npriovervolt, npriunder...; FirstEnergy OH prim_over_volt, prim_volt_devi;
-    # LUMA high_voltage__mw_, low_voltage__mw_.
-    (r"volt|\bn?pri ?(?:over|under)|\bssv\b", "voltage"),
+    # LUMA high_voltage__mw_, low_voltage__mw_; Ameren "DeltaVlt".
+    (r"volt|\bvlt\b|\bn?pri ?(?:over|under)|\bssv\b", "voltage"),
     # Con Edison PV_SECTION and SC_SECTION: one of nine limits, not explained anywhere we have read.
     (r"^(?:pv|sc|sd) section$", "other"),
     (r"^other$", "other"),

@@ -24,6 +24,7 @@ SEEN: dict[str, list[str]] = {
         "Voltage Variation",
         "ICA - Load Voltage Variation",
         "Abnormal Voltages",  # AEP
+        "DeltaVlt",  # Ameren
         "Primary Over-Voltage",  # Consumers
         "Primary Voltage Deviation",
         "PrimaryOverVoltage",  # Xcel
