@@ -29,6 +29,7 @@ from typing import Any
 from hc_platform.catalog import Catalog, load_catalog
 from hc_platform.demo import synthetic_layers
 from hc_platform.demo.server import local_catalog
+from hc_platform.demo.synthetic import SHAPES
 from hc_platform.settings import PROJECT_DIR, Settings
 
 
@@ -38,7 +39,7 @@ def catalog_at(url: str) -> Catalog:
 
 def scale_for(features: int) -> float:
     shipped = load_catalog(PROJECT_DIR / "utility_configs")
-    return features / sum(len(layer) for config in shipped.values() for layer in synthetic_layers(config))
+    return features / sum(len(layer) for code in SHAPES for layer in synthetic_layers(shipped[code]))
 
 
 @contextmanager

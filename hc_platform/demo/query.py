@@ -6,9 +6,10 @@ What does not: HTTP, services and faults (`server`), or making the layer (`synth
 
 import json
 import math
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import numpy as np
 import polars as pl
 import shapely
 
+from hc_platform.demo.drawn import centroid_text, esri_text, geojson_text
 from hc_platform.demo.numbers import Floats, Ints
 from hc_platform.demo.synthetic import SyntheticLayer
 
@@ -69,9 +71,9 @@ class LayerAnswers:
             "currentVersion": 11.1,
             "id": layer.index,
             "name": layer.name,
-            "type": "Feature Layer",
+            "type": "Feature Layer" if layer.geometry_type else "Table",
             "description": "Synthetic data. Not a utility's.",
-            "geometryType": "esriGeometryPolyline",
+            "geometryType": layer.geometry_type,
             "hasM": False,
             "hasZ": False,
             "fields": [self._field(name) for name in layer.frame.columns],
@@ -86,6 +88,7 @@ class LayerAnswers:
                 "supportsStatistics": True,
                 "supportsReturningQueryExtent": False,
                 "supportsDistinct": False,
+                "supportsReturningGeometryCentroid": layer.geometry_type == "esriGeometryPolygon",
             },
         }
         if not is_map:
@@ -151,7 +154,7 @@ class LayerAnswers:
                 self._selections.move_to_end(key)
                 return self._selections[key]
         where, ids, order = key[:3]
-        conditions = [f"({where})"] if where else []
+        conditions = [f"({dotted_names_quoted(where, self.layer.frame.columns)})"] if where else []
         if ids:
             try:
                 numbers = [str(int(part)) for part in ids.split(",")]
@@ -265,9 +268,11 @@ class LayerAnswers:
         feature = (
             frame.select(**columns) if names else frame.select(key.alias("id")).with_columns(attributes=text)
         )
-        if _true(asked, "returngeometry", default=True):
-            paths = _part(self._paths(wkid), rows)
-            feature = feature.with_columns(_geojson(paths) if geojson else _esri(paths))
+        paths, kind = _part(self._paths(wkid), rows), self.layer.geometry_type
+        if kind and _true(asked, "returngeometry", default=True):
+            feature = feature.with_columns(geojson_text(paths, kind) if geojson else esri_text(paths, kind))
+        elif kind == "esriGeometryPolygon" and not geojson and _true(asked, "returncentroid"):
+            feature = feature.with_columns(centroid_text(paths))
         else:
             feature = feature.with_columns(shape=pl.lit(', "geometry": null' if geojson else ""))
         if geojson:
@@ -284,7 +289,7 @@ class LayerAnswers:
             return json.dumps({"type": "FeatureCollection", **flag})[:-1] + ', "features": ['
         head: dict[str, Any] = {
             "objectIdFieldName": self.layer.oid_field,
-            "geometryType": "esriGeometryPolyline",
+            "geometryType": self.layer.geometry_type,
             "spatialReference": _reference(wkid),
             "fields": [self._field(name) for name in names],
         }
@@ -310,25 +315,18 @@ class LayerAnswers:
         return lines.paths(to_mercator(lines.coordinates)).to_frame()
 
 
-def _esri(paths: pl.DataFrame) -> pl.Series:
-    text = pl.concat_str(pl.lit(',"geometry":'), pl.struct("paths").struct.json_encode())
-    # Without a geometry there is no such key at all.
-    return paths.select(shape=pl.when(pl.col("paths").is_null()).then(pl.lit("")).otherwise(text))["shape"]
-
-
-def _geojson(paths: pl.DataFrame) -> pl.Series:
-    one = pl.struct(type=pl.lit("LineString"), coordinates=pl.col("paths").list.first()).struct.json_encode()
-    many = pl.struct(type=pl.lit("MultiLineString"), coordinates="paths").struct.json_encode()
-    count = pl.col("paths").list.len()
-    body = pl.when(count == 1).then(one).when(count > 1).then(many).otherwise(pl.lit("null"))
-    return paths.select(shape=pl.concat_str(pl.lit(',"geometry":'), body))["shape"]
-
-
 def _part(frame: pl.DataFrame, rows: Ints) -> pl.DataFrame:
     """The rows of a frame: a slice, which copies nothing, where they follow each other."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool(np.all(np.diff(rows) == 1)):
         return frame.slice(int(rows[0]), len(rows))
     return frame[rows]
+
+
+def dotted_names_quoted(where: str, names: Iterable[str]) -> str:
+    """A condition in which a joined view's names (OWNER.TABLE.COLUMN) are names to DuckDB too."""
+    for name in sorted((n for n in names if "." in n), key=len, reverse=True):
+        where = re.sub(rf'(?<![\w."]){re.escape(name)}(?![\w."])', f'"{name}"', where)
+    return where
 
 
 def _reference(wkid: int) -> dict[str, int]:

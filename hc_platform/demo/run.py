@@ -18,7 +18,7 @@ import yaml
 from hc_platform.catalog import Catalog, load_catalog
 from hc_platform.demo.fleet_report import live_fleet, show
 from hc_platform.demo.server import local_catalog, serve
-from hc_platform.demo.synthetic import synthetic_layers
+from hc_platform.demo.synthetic import SHAPES, synthetic_layers
 from hc_platform.lake.store import open_lake
 from hc_platform.lake.warehouse import connect, publish
 from hc_platform.settings import PROJECT_DIR, Settings
@@ -58,7 +58,7 @@ def run_demo(
     The demo has a data folder and configs of its own, so that made-up numbers never stand beside real ones.
     """
     shipped = load_catalog(PROJECT_DIR / "utility_configs")
-    layers = {code: synthetic_layers(config, scale) for code, config in shipped.items()}
+    layers = {code: synthetic_layers(shipped[code], scale) for code in SHAPES}
     with serve({c: its for c, its in layers.items() if its}) as url:
         catalog = local_catalog(shipped, url)
         _write_configs(catalog, data_dir / "utility_configs")

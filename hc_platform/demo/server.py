@@ -29,7 +29,7 @@ from starlette.routing import Route
 
 from hc_platform.catalog.loading import Catalog, load_catalog
 from hc_platform.demo.query import LayerAnswers, QueryError
-from hc_platform.demo.synthetic import SHAPES, SyntheticLayer, synthetic_layers
+from hc_platform.demo.synthetic import SHAPES, SyntheticLayer, shaped, synthetic_layers
 
 FAULTS: Final = ("error_in_200", "http_503", "html_page", "truncated_gzip")
 """What befalls the 1st, 3rd, 5th and 7th new page of a layer, beginning with another fault at each layer."""
@@ -67,13 +67,13 @@ class _Server:
 
     def __init__(self, layers: Mapping[str, Sequence[SyntheticLayer]], broken_pages: bool) -> None:
         self.services: dict[tuple[str, str], dict[int, LayerAnswers]] = {}
-        self.headers: dict[str, Mapping[str, str]] = {}
+        self.headers: dict[tuple[str, str], Mapping[str, str]] = {}
         self.numbers: dict[tuple[str, str, int], int] = {}
         self.faults = _Faults() if broken_pages else None
         self.totals: Counter[str] = Counter()
         for utility, its in layers.items():
             for layer in its:
-                self.headers[utility] = layer.headers
+                self.headers[utility, layer.service.lower()] = layer.headers
                 service = self.services.setdefault((utility, layer.service.lower()), {})
                 service[layer.index] = LayerAnswers(layer)
                 self.numbers[utility, layer.service.lower(), layer.index] = len(self.numbers)
@@ -101,12 +101,13 @@ class _Server:
         utility, path = _split(request.url.path)
         if not path:
             return _json(self._catalogue(utility, str(request.base_url)), zipped)
-        required = self.headers.get(utility, {})
-        if any(request.headers.get(name) != value for name, value in required.items()):
-            raise QueryError("Access to this resource is not allowed.", "Invalid referer", code=403)
         parts = path.split("/")
         last = next((i for i, p in enumerate(parts) if p.lower() in ("featureserver", "mapserver")), None)
-        service = self.services.get((utility, "/".join(parts[: (last or 0) + 1]).lower()))
+        key = utility, "/".join(parts[: (last or 0) + 1]).lower()
+        required = self.headers.get(key, {})
+        if any(request.headers.get(name) != value for name, value in required.items()):
+            raise QueryError("Access to this resource is not allowed.", "Invalid referer", code=403)
+        service = self.services.get(key)
         if last is None or service is None:
             raise QueryError(f"Service {path} not found", code=404)
         rest = [part for part in parts[last + 1 :] if part]
@@ -166,14 +167,15 @@ def _service(service: Mapping[int, LayerAnswers], whole: bool) -> dict[str, Any]
     if whole:
         return {"layers": described, "tables": []}
     brief = [{k: m[k] for k in ("id", "name", "type", "geometryType")} for m in described]
+    tables = [m for m in brief if m["type"] == "Table"]
     reference = described[0]["sourceSpatialReference"]
     return {
         "currentVersion": 11.1,
         "maxRecordCount": described[0]["maxRecordCount"],
         "spatialReference": reference,
         "capabilities": described[0]["capabilities"],
-        "layers": brief,
-        "tables": [],
+        "layers": [m for m in brief if m not in tables],
+        "tables": tables,
     }
 
 
@@ -226,7 +228,7 @@ def serve(
 
 
 def local_catalog(catalog: Mapping[str, Any], base_url: str) -> Catalog:
-    """The configs of the utilities that have a shape, their services on the loopback, all else unchanged."""
+    """The `shaped` configs of the utilities that have a shape, their services on the loopback."""
 
     def local(code: str, url: str | None) -> str | None:
         return url and f"{base_url.rstrip('/')}/{code}/rest/services/{url.split('/rest/services/', 1)[1]}"
@@ -234,7 +236,7 @@ def local_catalog(catalog: Mapping[str, Any], base_url: str) -> Catalog:
     configs = {}
     for code in SHAPES:
         if code in catalog:
-            config = catalog[code]
+            config = shaped(catalog[code])
             layers = [
                 layer.model_copy(update={"service_url": local(code, layer.service_url)})
                 for layer in config.layers

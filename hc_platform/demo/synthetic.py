@@ -65,6 +65,7 @@ class SyntheticLayer:
     frame: pl.DataFrame
     lines: Lines
     truth: pl.DataFrame
+    geometry_type: str | None = "esriGeometryPolyline"
 
     @property
     def service(self) -> str:
@@ -75,20 +76,30 @@ class SyntheticLayer:
         return self.frame.height
 
 
-def synthetic_layers(config: UtilityConfig, scale: float = 1.0, seed: int = 7) -> list[SyntheticLayer]:
-    """Every layer of a utility in its true shape; the same seed gives the same bytes.
+def shaped(config: UtilityConfig) -> UtilityConfig:
+    """The config with those of its layers whose shape is described here, each at its last known address.
 
-    `scale` multiplies the sections; feeders grow with it to as many as the utility has. Raises KeyError for
-    a utility or layer whose shape is not described.
+    Raises KeyError for a utility without any. (All layers of all utilities stand in `hc_platform.demo.catalogue`.)
     """
     if config.utility_code not in SHAPES:
         raise KeyError(f"no shape is described for {config.utility_code}; there are: {', '.join(SHAPES)}")
+    known = SHAPES[config.utility_code].layers
+    layers = [layer for layer in config.layers if layer.label in known]
+    static = {"discovery": None, "url_discovery_method": "static"}
+    return config.model_copy(update={"layers": layers, **static})
+
+
+def synthetic_layers(config: UtilityConfig, scale: float = 1.0, seed: int = 7) -> list[SyntheticLayer]:
+    """The `shaped` layers of a utility in their true shape; the same seed gives the same bytes.
+
+    `scale` multiplies the sections; feeders grow with it to as many as the utility has. Raises KeyError for
+    a utility whose shape is not described.
+    """
+    config = shaped(config)
     shape = SHAPES[config.utility_code]
     feeders = _feeders(shape, scale, _rng(seed, config.utility_code))
     layers = []
     for layer in config.layers:
-        if layer.label not in shape.layers:
-            raise KeyError(f"{config.utility_code}: no shape is described for layer {layer.label}")
         what = shape.layers[layer.label]
         rng = _rng(seed, f"{config.utility_code}/{layer.label}")
         listed = feeders if what.only is None else feeders.filter(pl.col(what.only))

@@ -49,17 +49,20 @@ def explode(texts: pl.DataFrame, spec: Explode) -> tuple[pl.DataFrame, pl.DataFr
     """One row for each element of a row's lists, and the rejects: rows whose lists say nothing certain.
 
     Parallel lists must be equally long, for else which value belongs to which feeder is not known; a value beside a
-    list is a list of one. A JSON cell must hold a list of objects. A row without a list stays, with NULLs.
+    list is a list of one; an empty cell tells nothing of any feeder. A JSON cell must hold a list of objects. A row
+    without a list stays, with NULLs.
     """
     if spec.json_column:
         return _explode_json(texts, spec, spec.json_column)
     lists = texts.with_columns(split_list(pl.col(c), separator=spec.separator) for c in spec.columns)
-    lengths = [pl.col(c).list.len().fill_null(0) for c in spec.columns]
-    ragged = lists.select(pl.any_horizontal(n != lengths[0] for n in lengths)).to_series()
+    longest = pl.max_horizontal(pl.col(c).list.len() for c in spec.columns)
+    ragged = lists.select(
+        pl.any_horizontal(pl.col(c).list.len() != longest for c in spec.columns).fill_null(False)
+    ).to_series()
+    nothing = pl.lit(None, dtype=pl.String).repeat_by(longest)
+    whole = lists.filter(~ragged).with_columns(pl.coalesce(c, nothing).alias(c) for c in spec.columns)
     detail = f"the lists in {', '.join(spec.columns)} have different lengths"
-    return lists.filter(~ragged).explode(spec.columns), _rejects(
-        texts, ragged, "ragged_lists", pl.lit(detail)
-    )
+    return whole.explode(spec.columns), _rejects(texts, ragged, "ragged_lists", pl.lit(detail))
 
 
 def _explode_json(texts: pl.DataFrame, spec: Explode, column: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -20,6 +20,7 @@ from hc_platform import connect
 from hc_platform.catalog import load_catalog
 from hc_platform.demo import synthetic_layers
 from hc_platform.demo.server import local_catalog, serve
+from hc_platform.demo.synthetic import SHAPES
 from hc_platform.settings import PROJECT_DIR
 from hc_platform_tests.integration import koop
 
@@ -74,7 +75,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     configs = folder / "utility_configs"
     configs.mkdir()
     shipped = load_catalog(PROJECT_DIR / "utility_configs")
-    layers = {code: synthetic_layers(config, 0.05) for code, config in shipped.items()}
+    layers = {code: synthetic_layers(shipped[code], 0.05) for code in SHAPES}
     with serve(layers, broken_pages=False) as url:
         for code, config in local_catalog(shipped, url).items():
             (configs / f"{code}.yaml").write_text(

@@ -8,14 +8,16 @@ import pytest
 from hc_platform.catalog.loading import Catalog, load_catalog
 from hc_platform.demo import SyntheticLayer, synthetic_layers
 from hc_platform.demo.server import serve
-from hc_platform.demo.synthetic import SHAPES
+from hc_platform.demo.synthetic import SHAPES, shaped
 
 SCALE = 0.1
 
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    return load_catalog(Path(__file__).parents[2] / "utility_configs")
+    """The six utilities, with the layers whose shapes are drawn by hand."""
+    shipped = load_catalog(Path(__file__).parents[2] / "utility_configs")
+    return Catalog({code: shaped(shipped[code]) for code in SHAPES})
 
 
 @pytest.fixture(scope="session")

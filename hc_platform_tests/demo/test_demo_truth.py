@@ -10,6 +10,7 @@ from hc_platform.catalog.loading import Catalog
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.demo import SyntheticLayer, truth
 from hc_platform.demo.synthetic import SHAPES
+from hc_platform.hosting_capacity.lookups import Lookup, lookup_of
 from hc_platform.hosting_capacity.sections import normalize
 
 Layers = Mapping[str, list[SyntheticLayer]]
@@ -29,15 +30,10 @@ def raw(code: str, layer: SyntheticLayer) -> pl.DataFrame:
     ).filter(layer.truth["served"])
 
 
-def lookup(config: UtilityConfig, layer: LayerConfig, made: list[SyntheticLayer]) -> pl.DataFrame | None:
-    """Names that stand for one id only, from the layer that the config names."""
-    if layer.feeder_id_from is None:
-        return None
-    other = config.layer(layer.feeder_id_from.layer)
-    field = next(f for f, targets in other.field_map.items() if targets[0].to == "feeder_id_external")
-    frame = next(m for m in made if m.label == other.label).frame
-    pairs = frame.select(match=layer.feeder_id_from.matches, feeder_id=field).unique()
-    return pairs.filter(pl.col("match").is_unique())
+def lookups(config: UtilityConfig, layer: LayerConfig, made: list[SyntheticLayer]) -> list[Lookup]:
+    """The tables of the layer's joins, from all rows of the layers they name."""
+    frames = {m.label: m.frame.cast(pl.String) for m in made}
+    return [lookup_of(frames[join.layer], join, config.capacity_unit) for join in config.joins_of(layer)]
 
 
 @pytest.mark.parametrize("code", sorted(SHAPES))
@@ -48,7 +44,7 @@ def test_rows_ids_counts_and_sums_are_the_drawn_ones(catalog: Catalog, layers: L
     for made in layers[code]:
         layer = config.layer(made.label)
         read = normalize(
-            raw(code, made), config, layer, snapshot="2026-05", feeder_ids=lookup(config, layer, layers[code])
+            raw(code, made), config, layer, snapshot="2026-05", lookups=lookups(config, layer, layers[code])
         )
         for row in expected.filter(pl.col("layer") == made.label).to_dicts():
             sections = read.sections.filter(pl.col("resource") == row["resource"])

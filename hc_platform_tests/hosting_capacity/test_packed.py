@@ -19,10 +19,11 @@ def rows(**columns: list[Any]) -> pl.DataFrame:
 
 
 def test_parallel_lists_keep_empty_items_and_other_columns() -> None:
-    frame = rows(k=["1", "2", "3"], x=["A;;C", "D", None], y=["1;2;3", "4;5", None])
+    frame = rows(k=["1", "2", "3", "4"], x=["A;;C", "D", None, "E;F"], y=["1;2;3", "4;5", None, ""])
     opened, rejected = explode(frame, Explode(columns=["x", "y"], separator=";"))
     got = opened.drop(FEATURE).rows()
-    assert got == [("1", "A", "1"), ("1", None, "2"), ("1", "C", "3"), ("3", None, None)]
+    told = [("1", "A", "1"), ("1", None, "2"), ("1", "C", "3"), ("3", None, None)]
+    assert got == [*told, ("4", "E", None), ("4", "F", None)]  # an empty cell tells nothing of any feeder
     assert rejected.rows() == [(1, "ragged_lists", "the lists in x, y have different lengths")]
 
 
