@@ -5,8 +5,6 @@ What belongs here: reading dates out of names. What does not: which publication 
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,7 +17,7 @@ _NAMES = (
 _WORD_START = r"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
 _YEAR = r"20\d\d"
 _WORDED = re.compile(
-    rf"{_WORD_START}(?P<month>(?i:{_NAMES}))[\W_]?(?:(?P<day>\d{{1,2}})[\W_]{{0,2}})??(?P<year>{_YEAR})(?!\d)"
+    rf"{_WORD_START}(?P<month>(?i:{_NAMES}))[\W_]{{0,2}}(?:(?P<day>\d{{1,2}})[\W_]{{0,2}})??(?P<year>{_YEAR})(?!\d)"
     rf"|(?<!\d)(?P<year_first>{_YEAR})[\W_]?(?P<month_last>(?i:{_NAMES}))(?![A-Za-z])"
 )
 _PARTED = re.compile(
@@ -79,17 +77,20 @@ def _fineness(period: Period) -> int:
     return 0 if days == 0 else 1 if days < 31 else 2
 
 
-def _periods(name: str) -> Iterator[Period]:
-    """Every date that the name may be read to tell, from the finest spelling on; what is read is not read again."""
-    for pattern in (_WORDED, _PARTED):
-        for match in pattern.finditer(name):
-            parts = match.groupdict()
-            with suppress(ValueError):
-                yield _worded(parts)
-        name = pattern.sub(" ", name)
-    for match in _DIGITS.finditer(name):
-        with suppress(ValueError):
-            yield _digits(match[0])
+def _periods(name: str) -> list[Period]:
+    """Every date that the name may be read to tell; what one spelling has read is not read by the next."""
+    found: list[Period] = []
+
+    def read(match: re.Match[str]) -> str:
+        try:
+            found.append(_worded(match.groupdict()) if match.groupdict() else _digits(match[0]))
+        except ValueError:  # there is no such date
+            return match[0]
+        return " "
+
+    for pattern in (_WORDED, _PARTED, _DIGITS):
+        name = pattern.sub(read, name)
+    return found
 
 
 def _worded(parts: dict[str, str | None]) -> Period:
