@@ -8,10 +8,8 @@ from typing import Final
 import polars as pl
 
 from hc_platform.checking import Check
+from hc_platform.hosting_capacity.plausible import STOP_KV, STOP_MW, WARN_MW
 
-# Above these a unit is wrong, not a feeder large: no distribution feeder takes 500 MW, and kW read as MW gives thousands.
-PLAUSIBLE_MW: Final = 500.0
-PLAUSIBLE_KV: Final = 138.0
 MAX_ROW_CHANGE: Final = 0.5
 MAX_UNREADABLE: Final = 0.01
 MAX_NULL_RISE: Final = 0.25
@@ -22,7 +20,8 @@ SECTION_CHECKS: Final = {
     "record_keys_are_unique": (True, "(resource, record_key) is unique"),
     "units_are_plausible": (
         True,
-        f"no capacity beyond {PLAUSIBLE_MW:g} MW, no voltage beyond {PLAUSIBLE_KV:g} kV",
+        f"no capacity beyond {STOP_MW:g} MW and none usual that only a wrong unit explains, no voltage beyond "
+        f"{STOP_KV:g} kV; beyond {WARN_MW:g} MW a warning",
     ),
     "values_are_readable": (
         True,
@@ -56,22 +55,8 @@ def keys_unique(rows: int, distinct: int, collisions: int) -> Check:
     return Check("record_keys_are_unique", rows == distinct, True, message, {"collisions": collisions})
 
 
-def units_plausible(greatest: pl.DataFrame) -> Check:
-    """No capacity beyond 500 MW and no voltage beyond 138 kV. `greatest`: column, value (greatest magnitude)."""
-    limits = {"voltage_kv": PLAUSIBLE_KV}
-    wrong = [(c, v) for c, v in greatest.iter_rows() if v is not None and v > limits.get(c, PLAUSIBLE_MW)]
-    message = "; ".join(f"{c} reaches {v:g}: is its unit right?" for c, v in wrong) or "all within bounds"
-    return Check(
-        "units_are_plausible",
-        not wrong,
-        True,
-        message,
-        {c: v for c, v in greatest.iter_rows() if v is not None},
-    )
-
-
 def values_readable(quality: pl.DataFrame) -> Check:
-    """At most 1 % of any field's published values cannot be read."""
+    """At most 1 % of any field's published values cannot be read. Those withheld are told, and no fault."""
     published = pl.col("rows") - pl.col("nulls") + pl.col("unreadable")
     bad = quality.filter(pl.col("unreadable") > 0).with_columns(share=pl.col("unreadable") / published)
     worst = bad.filter(pl.col("share") > MAX_UNREADABLE)
@@ -79,12 +64,16 @@ def values_readable(quality: pl.DataFrame) -> Check:
         f"{r['field']} ({r['column']}): {r['unreadable']} of {r['rows']}, e.g. {r['sample']!r}"
         for r in bad.iter_rows(named=True)
     ]
+    told += [
+        f"{r['field']} ({r['column']}): {r['withheld']} of {r['rows']} have no one meaning and are NULL"
+        for r in quality.filter(pl.col("withheld") > 0).iter_rows(named=True)
+    ]
     return Check(
         "values_are_readable",
         worst.is_empty(),
         True,
         "; ".join(told) or "every published value was read",
-        {"unreadable": int(quality["unreadable"].sum())},
+        {"unreadable": int(quality["unreadable"].sum()), "withheld": int(quality["withheld"].sum())},
     )
 
 

@@ -16,12 +16,13 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from hc_platform.catalog.fields import CAPACITY_COLUMNS, HOSTING_COLUMNS
+from hc_platform.catalog.fields import HOSTING_COLUMNS
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.checking import Check
 from hc_platform.geo.geometry import hilbert_key
 from hc_platform.hosting_capacity import checks
 from hc_platform.hosting_capacity.keys import repeated_keys
+from hc_platform.hosting_capacity.plausible import magnitudes, units_plausible
 from hc_platform.hosting_capacity.reading import QUALITY
 from hc_platform.hosting_capacity.sections import Normalized, normalize
 from hc_platform.hosting_capacity.tables import INGESTION_EVENTS, RAW_FEATURES, REJECTED_FEATURES, SECTIONS
@@ -50,7 +51,7 @@ class NoRawSnapshotError(LookupError):
 class SectionsReport:
     """What normalizing found, before anything is committed.
 
-    `quality`: reading.QUALITY per layer. `by_layer`: per layer: fetched,
+    `magnitudes`: plausible.magnitudes. `quality`: reading.QUALITY per layer. `by_layer`: per layer: fetched,
     accepted, rejected. `unknown`: constraint texts no rule knows. `skipped_layers`: layers that stand in the config
     or in the raw snapshot but not in both, as when history is normalized again with a newer config.
     """
@@ -63,7 +64,7 @@ class SectionsReport:
     distinct_keys: int
     collisions: int
     null_rate: float
-    greatest: pl.DataFrame
+    magnitudes: pl.DataFrame
     quality: pl.DataFrame
     by_layer: pl.DataFrame
     reasons: pl.DataFrame
@@ -76,7 +77,7 @@ class SectionsReport:
         return [
             checks.accounted_for(self.expected, self.fetched, self.accepted, self.rejected),
             checks.keys_unique(self.rows, self.distinct_keys, self.collisions),
-            checks.units_plausible(self.greatest),
+            units_plausible(self.magnitudes),
             checks.values_readable(self.quality),
             checks.feeders_known(self.quality),
             checks.row_count_stable(rows, before.rows if before else None, accepted=accept_row_change),
@@ -257,12 +258,12 @@ def _write_parts(
         {"layer": list(fetched), "fetched": list(fetched.values()), "accepted": list(accepted.values())},
         schema={"layer": pl.String, "fetched": pl.Int64, "accepted": pl.Int64},
     )
-    return _report(lake, code, snapshot, layers, folder, counts, pl.concat(rejected), quality, skipped)
+    return _report(lake, config, snapshot, layers, folder, counts, pl.concat(rejected), quality, skipped)
 
 
 def _report(
     lake: Lake,
-    code: str,
+    config: UtilityConfig,
     snapshot: str,
     layers: pl.DataFrame,
     folder: Path,
@@ -283,7 +284,7 @@ def _report(
     kept = sections
     if copies.height:
         kept = sections.join(copies.lazy().select("row"), on="row", how="anti")
-    duplicates = _duplicates(lake, code, snapshot, sections, copies)
+    duplicates = _duplicates(lake, config.utility_code, snapshot, sections, copies)
     rejected = pl.concat([rejected, duplicates])
     rejected.write_parquet(folder / "rejected.parquet")
     by_layer = (
@@ -296,7 +297,6 @@ def _report(
     facts = kept.select(
         pl.len().alias("rows"),
         _NULL_RATE.alias("null_rate"),
-        *[pl.col(c).abs().max() for c in (*CAPACITY_COLUMNS, "voltage_kv")],
     ).collect(engine="streaming")
     # a text that no rule knows is 'other'; the names of constraint columns are the config's, not the source's
     strange = (
@@ -313,7 +313,7 @@ def _report(
         distinct_keys=_distinct_keys(kept, numbered, facts["rows"][0]),
         collisions=numbered.height,
         null_rate=facts["null_rate"][0] or 0.0,
-        greatest=facts.drop("rows", "null_rate").unpivot(variable_name="column", value_name="value"),
+        magnitudes=magnitudes(kept, config),
         quality=_total(quality),
         by_layer=by_layer,
         reasons=rejected.group_by("layer", "reason")

@@ -32,24 +32,6 @@ def test_keys_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "passed"),
-    [
-        ("hosting_capacity_mw", 500.0, True),
-        ("hosting_capacity_mw", 500.1, False),
-        ("voltage_kv", 138.0, True),
-        ("voltage_kv", 4160.0, False),
-        ("queued_dg_mw", None, True),
-    ],
-)
-def test_units_plausible(column: str, value: float | None, passed: bool) -> None:
-    check = checks.units_plausible(
-        pl.DataFrame({"column": [column], "value": pl.Series([value], dtype=pl.Float64)})
-    )
-    assert check.passed is passed
-    assert passed or (column in check.message and "unit" in check.message)
-
-
-@pytest.mark.parametrize(
     ("rows", "nulls", "unreadable", "passed"),
     [
         (1000, 10, 10, True),
@@ -64,10 +46,26 @@ def test_values_readable(rows: int, nulls: int, unreadable: int, passed: bool) -
     """An unreadable value is counted among the nulls, too."""
     field = {"field": "Cap", "column": "hosting_capacity_mw", "sample": "oops"}
     check = checks.values_readable(
-        pl.DataFrame([{**field, "rows": rows, "nulls": nulls, "unreadable": unreadable}])
+        pl.DataFrame([{**field, "rows": rows, "nulls": nulls, "unreadable": unreadable, "withheld": 0}])
     )
     assert check.passed is passed
     assert unreadable == 0 or ("Cap" in check.message and "'oops'" in check.message)
+
+
+def test_values_withheld_are_told_and_no_fault() -> None:
+    field = {
+        "field": "ids",
+        "column": "feeder_id_external",
+        "rows": 9,
+        "nulls": 4,
+        "unreadable": 0,
+        "sample": None,
+    }
+    check = checks.values_readable(
+        pl.DataFrame([{**field, "withheld": 3}], schema_overrides={"sample": pl.String})
+    )
+    assert check.passed
+    assert "ids (feeder_id_external): 3 of 9 have no one meaning" in check.message
 
 
 @pytest.mark.parametrize(
