@@ -78,9 +78,8 @@ class Bench:
     lake: Lake
 
     def fetch(self, made: UtilityConfig, source: Any, at: datetime, **more: Any) -> Fetched:
-        """The snapshot of that day, unless another is named."""
+        """The snapshot of that day, unless another is named. `source` is that of all layers, unless `source_for`."""
+        which = more.pop("source_for", lambda *_, **__: source)
         snapshot = more.pop("snapshot", f"{at:%Y-%m}")
         staging = self.folder / "staging"
-        return fetch(
-            made, snapshot, source=lambda *_, **__: source, lake=self.lake, staging=staging, now=at, **more
-        )
+        return fetch(made, snapshot, source=which, lake=self.lake, staging=staging, now=at, **more)
