@@ -4,7 +4,7 @@ What belongs here: which of a config's keys reach the client, and what a failed 
 What does not: the protocol (`hc_platform.arcgis`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,23 +42,31 @@ class ArcGISSource:
             raise translated(error, config, layer) from error
 
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
-        """Resolve the layer by its name and ask for its fields, count and last edit."""
+        """Resolve the layer by its name and ask for its fields, count and last edit.
+
+        Raises ContractError where the count fails and a field is gone: the filter may be on that one.
+        """
         try:
             info = self._info(config, layer)
-            state = arcgis.layer_state(info, where=layer.where, http=self._http(config, layer))
         except arcgis.ArcGISError as error:
             raise translated(error, config, layer) from error
-        return LayerDescription(
+        found = LayerDescription(
             url=info.url,
             name=info.name,
             layer_index=info.layer_id,
             fields={f.name: f.type for f in info.fields},
             object_id_field=info.object_id_field,
-            count=state.count,
-            edited_at=state.edited_at,
+            count=0,
+            edited_at=info.edited_at,
             metadata=info.raw,
             native=info,
         )
+        try:
+            state = arcgis.layer_state(info, where=layer.where, http=self._http(config, layer))
+        except arcgis.ArcGISError as error:
+            match_fields(config, layer, found)
+            raise translated(error, config, layer) from error
+        return replace(found, count=state.count, edited_at=state.edited_at)
 
     def pull(
         self,
