@@ -22,6 +22,7 @@ _BAND: Final = 0.1  # degrees of latitude in which points stand sorted by longit
 _BAND_WIDTH: Final = 1000.0  # between the keys of one band and the next, more than all longitudes
 _EDGE: Final = 1e-6  # degrees by which a box is widened: more than the keys' rounding
 _ROUNDING_M: Final = 1e-3  # a part outside all areas that is shorter is none
+_SEGMENTS: Final = 200_000  # of lines that cross borders, at hand at once: some 100 MB
 _TURNS: Final = (0.0, 360.0, -360.0)
 _MAP: Final = shapely.box(-180.0, -90.0, 180.0, 90.0)
 
@@ -85,18 +86,27 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
     shapes = _cut_at_antimeridian(shapes)
     held = _areas_cut_at_antimeridian(read_areas(areas["geometry"]))
     total = line_lengths_m(shapes)
-    line, area = shapely.STRtree(held).query(shapes)
+    tree = shapely.STRtree(held)
+    line, area = tree.query(shapes)
     by = np.lexsort((line, area))  # one area after the other keeps its prepared form at hand
     line, area = line[by], area[by]
     whole = shapely.covers(held[area], shapes[line])
-    part = ~whole & shapely.intersects(held[area], shapes[line])
+    met = whole | shapely.intersects(held[area], shapes[line])
+    line, area, whole = line[met], area[met], whole[met]
+    part = np.flatnonzero(~whole)
     metres = np.where(whole, total[line], 0.0)
     outside = np.where(shapely.is_missing(shapes), 0.0, total)
     outside[line[whole]] = 0.0
-    metres[part], covered = _parts_inside(shapes, line[part], held[area[part]])
-    outside -= np.minimum(covered, outside)
+    crossing = np.unique(line[part])
+    pairs = area[part] * len(shapes) + line[part]  # ascending
+    for owner, hit, inside, new in _by_segment(shapes, crossing, tree, held):
+        pair = hit * len(shapes) + owner
+        at = np.searchsorted(pairs, pair)
+        known = np.flatnonzero(np.append(pairs, -1)[at] == pair)  # others are whole already
+        np.add.at(metres, part[at[known]], inside[known])
+        np.subtract.at(outside, owner, new)
     point = total[line] == 0
-    keep = (whole | part) & (point | (metres > 0))
+    keep = point | (metres > 0)
     line, area, metres = line[keep], area[keep], metres[keep]
     never = ~shapely.is_missing(shapes)
     never[line] = False
@@ -123,42 +133,53 @@ def shares_of_lines(lines: pl.Series, areas: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _parts_inside(shapes: Objects, line: Ints, held: Objects) -> tuple[Floats, Floats]:
-    """Metres of shapes[line[i]] in the area held[i]; and metres of each shape in any of its areas, overlaps once.
+def _by_segment(
+    shapes: Objects, lines: Ints, tree: shapely.STRtree, held: Objects
+) -> Iterator[tuple[Ints, Ints, Floats, Floats]]:
+    """Line, area, metres of one of its segments there, and how many of these lie in no other area: some at a time.
 
-    Segment by segment, so that one that is run twice counts twice; within a segment the metres run evenly in degrees.
+    A stretch that is run twice is two segments, and counts twice; within one the metres run evenly in degrees.
     """
-    crossing, of = np.unique(line, return_inverse=True)
-    parts, part_of = shapely.get_parts(shapes[crossing], return_index=True)
+    parts, part_of = shapely.get_parts(shapes[lines], return_index=True)
     coords, index = shapely.get_coordinates(parts, return_index=True)
-    step = np.flatnonzero(index[1:] == index[:-1])
-    ends, owner = np.stack([coords[step], coords[step + 1]], axis=1), part_of[index[step]]
-    metres = steps_m(coords)[step]
-    first, after = np.searchsorted(owner, of, "left"), np.searchsorted(owner, of, "right")
-    segment, pair = runs(first, after - first), np.repeat(np.arange(len(line)), after - first)
-    at, start, end = _stretches(ends[segment], held[pair])
-    segment, pair = segment[at], pair[at]
-    inside = np.bincount(pair, (end - start) * metres[segment], len(line))
+    steps = np.flatnonzero(index[1:] == index[:-1])
+    for first in range(0, len(steps), _SEGMENTS):
+        step = steps[first : first + _SEGMENTS]
+        ends = np.stack([coords[step], coords[step + 1]], axis=1)
+        segments = shapely.linestrings(ends)
+        segment, area = tree.query(segments)
+        by = np.lexsort((segment, area))
+        segment, area = segment[by], area[by]
+        at, start, end = _stretches(ends[segment], segments[segment], held[area])
+        segment, area = segment[at], area[at]
+        metres = steps_m(ends.reshape(-1, 2))[::2][segment]
+        yield (
+            lines[part_of[index[step[segment]]]],
+            area,
+            (end - start) * metres,
+            _new(segment, start, end) * metres,
+        )
+
+
+def _new(segment: Ints, start: Floats, end: Floats) -> Floats:
+    """How much of each stretch no stretch of the same segment that begins earlier covers."""
     before = pl.col("end").cum_max().shift().over("segment").fill_null(0.0)
-    once = (
+    return (
         pl.DataFrame({"segment": segment, "start": start, "end": end})
+        .with_row_index("row")
         .sort("segment", "start")
         .with_columns(new=(pl.col("end") - pl.max_horizontal("start", before)).clip(lower_bound=0.0))
+        .sort("row")["new"]
+        .to_numpy()
     )
-    seen = once["segment"].to_numpy()
-    covered = np.bincount(crossing[owner[seen]], once["new"].to_numpy() * metres[seen], len(shapes))
-    return inside.astype(np.float64), covered.astype(np.float64)
 
 
-def _stretches(ends: Floats, held: Objects) -> tuple[Ints, Floats, Floats]:
-    """Where the segment ends[i], n x 2 x 2, lies in the area held[i]: i, from where, to where along it (0 to 1)."""
-    low, high, box = ends.min(axis=1), ends.max(axis=1), shapely.bounds(held)
-    near = np.flatnonzero((low <= box[:, 2:]).all(axis=1) & (high >= box[:, :2]).all(axis=1))
-    segments = shapely.linestrings(ends[near])
-    whole = shapely.covers(held[near], segments)
-    cut = np.flatnonzero(~whole & shapely.intersects(held[near], segments))
-    pieces, of = shapely.get_parts(shapely.intersection(segments[cut], held[near[cut]]), return_index=True)
-    at = near[cut[of]]
+def _stretches(ends: Floats, segments: Objects, held: Objects) -> tuple[Ints, Floats, Floats]:
+    """Where a segment, given by its ends too (n x 2 x 2), lies in its area: position, start and end along it, 0 to 1."""
+    whole = shapely.covers(held, segments)
+    cut = np.flatnonzero(~whole & shapely.intersects(held, segments))
+    pieces, of = shapely.get_parts(shapely.intersection(segments[cut], held[cut]), return_index=True)
+    at = cut[of]
     points, piece = shapely.get_coordinates(pieces, return_index=True)
     origin, along = ends[at, 0][piece], (ends[at, 1] - ends[at, 0])[piece]
     square = (along**2).sum(axis=1)
@@ -166,7 +187,7 @@ def _stretches(ends: Floats, held: Objects) -> tuple[Ints, Floats, Floats]:
     start, end = np.ones(len(pieces)), np.zeros(len(pieces))
     np.minimum.at(start, piece, far)
     np.maximum.at(end, piece, far)
-    full = near[whole]
+    full = np.flatnonzero(whole)
     return (
         np.concatenate([full, at]),
         np.concatenate([np.zeros(len(full)), start]),
