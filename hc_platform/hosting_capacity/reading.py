@@ -6,7 +6,8 @@ What does not: the parsers (`values`), opening packed cells (`packed`), what a r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial, reduce
+from operator import and_
 from typing import Final, Literal
 
 import polars as pl
@@ -44,20 +45,20 @@ class Read:
     column: pl.Series
     withheld: pl.Series
 
-    @property
+    @cached_property
     def bad(self) -> pl.Series:
         """Which texts could not be read."""
         if self.column.dtype == pl.Struct:
             return self.column.struct.field("bad")
         return no_rows(len(self.column))
 
-    @property
+    @cached_property
     def empty(self) -> pl.Series:
         """Which rows say nothing: no value, and no bound."""
         if self.column.dtype != pl.Struct:
             return self.column.is_null()
-        parts = [f for f in ("value", "low", "high") if f in self.column.struct.fields]
-        return self.column.struct.unnest().select(pl.all_horizontal(pl.col(parts).is_null())).to_series()
+        parts = [self.column.struct.field(f) for f in ("value", "low", "high") if f in self.column.struct.fields]
+        return reduce(and_, (part.is_null() for part in parts))
 
     def without(self, rows: pl.Series) -> "Read":
         """The same with these rows withheld: their points are NULL, and so is what is said of them."""
