@@ -84,11 +84,15 @@ def common(utility: UtilityConfig, layer: str) -> dict[str, Any]:
 
 def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
     code = utility.utility_code
+    told: dict[str, str] = {}
     specs = {
         "count_equals_server": "Features fetched, and distinct ids among them, equal the server's count.",
         "fields_as_configured": "Every field the config names is published.",
     }
-    may_lack = any(layer.optional for layer in utility.layers)
+    if any(layer.optional for layer in utility.layers):
+        told["optional_layers_present"] = "Layers that were never seen to answer are there."
+    if any(utility.discovery_of(layer) for layer in utility.layers):
+        told["newest_publication_taken"] = "Of each rotating service the newest publication fits the config."
 
     @dg.asset(
         **common(utility, RAW),
@@ -101,14 +105,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(name, asset=[RAW, code], description=text, blocking=True)
             for name, text in specs.items()
         ]
-        + [
-            dg.AssetCheckSpec(
-                "optional_layers_present",
-                asset=[RAW, code],
-                description="Layers that were never seen to answer are there.",
-            )
-        ]
-        * may_lack,
+        + [dg.AssetCheckSpec(name, asset=[RAW, code], description=text) for name, text in told.items()],
         metadata={
             "source": dg.MetadataValue.url(utility.service_url or "file:import"),
             "verification": f"{utility.verification.status} on {utility.verification.on}",
@@ -139,10 +136,7 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
             Check("count_equals_server", result.fetched == result.expected, True, message), key
         )
         yield check_result(Check("fields_as_configured", True, True, "all fields are there"), key)
-        if may_lack:
-            left_out = result.described.left_out if result.described else {}
-            told = " ".join(left_out.values()) or "all layers are there"
-            yield check_result(Check("optional_layers_present", not left_out, False, told), key)
+        yield from (check_result(c, key) for c in _look_at(result) if c.name in told)
         yield dg.MaterializeResult(asset_key=key, metadata=_raw_metadata(result))
 
     return raw_features
@@ -237,6 +231,16 @@ def _unchanged(key: dg.AssetKey, held: str) -> Events:
     for name in SECTION_CHECKS:
         yield check_result(Check(name, True, False, message), key)
     yield dg.MaterializeResult(asset_key=key, metadata={"unchanged since": held})
+
+
+def _look_at(result: Fetched) -> list[Check]:
+    """What a person should look at although the fetch went well; a snapshot that the lake has was looked at before."""
+    absent = " ".join(result.described.left_out.values()) if result.described else ""
+    older = "; ".join(result.described.passed_over) if result.described else ""
+    return [
+        Check("optional_layers_present", not absent, False, absent or "all layers are there"),
+        Check("newest_publication_taken", not older, False, older or "no newer one was passed over"),
+    ]
 
 
 def _raw_metadata(result: Fetched) -> dict[str, Any]:

@@ -4,7 +4,7 @@ What belongs here: the rules of absent and past layers, the record of candidates
 described or a candidate chosen (`sources`), what is pulled then (`fetch`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from hc_platform.lake.store import Lake
 from hc_platform.pipeline.snapshots import period_of
 from hc_platform.sources import AbsentError, ContractError, LayerSource, SourceError
 from hc_platform.sources.base import LayerDescription, match_fields
-from hc_platform.sources.discovery import Looked
+from hc_platform.sources.discovery import Looked, passed_over
 from hc_platform.sources.vintage import Period
 
 SourceFor = Callable[..., LayerSource]
@@ -32,12 +32,13 @@ class PastSnapshotError(SourceError):
 class Described:
     """`layers`: those that are there. `left_out`: optional ones that are not, with the reason.
 
-    `candidates`: SOURCE_CANDIDATES rows.
+    `candidates`: SOURCE_CANDIDATES rows; `passed_over`: those newer than the chosen, and why they were not taken.
     """
 
     layers: list[tuple[LayerConfig, LayerDescription]]
     left_out: Mapping[str, str] = field(default_factory=dict)
     candidates: pl.DataFrame = field(default_factory=SOURCE_CANDIDATES.empty)
+    passed_over: Sequence[str] = ()
 
 
 def past_period(config: UtilityConfig, snapshot: str, current: str) -> Period:
@@ -103,7 +104,8 @@ def describe_layers(
         raise AbsentError(
             f"{config.utility_code}: none of its layers is there. {' '.join(left_out.values())}"
         )
-    return Described(layers, left_out, candidates)
+    passed = [f"{layer.label}: {told}" for layer, found in layers for told in passed_over(found.looked)]
+    return Described(layers, left_out, candidates, passed)
 
 
 def _may_lack(

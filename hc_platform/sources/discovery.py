@@ -5,7 +5,7 @@ What belongs here: listing candidates, newest first, and trying them. What does 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -15,8 +15,8 @@ from hc_platform.catalog.layers import Discovery
 from hc_platform.sources.vintage import Period, vintage_of
 
 Verdict = Literal[
-    "chosen", "not_newest", "other_period", "lacks_fields", "lacks_layer", "gone", "needs_sign_in"
-]
+    "chosen", "not_newest", "other_period", "lacks_fields", "lacks_layer", "empty", "gone", "needs_sign_in"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,9 @@ def newest_first(found: list[Candidate]) -> list[Candidate]:
         )
 
     return sorted(found, key=age)
+
+
+def passed_over(looked: Iterable[Looked]) -> list[str]:
+    """Of the publications that would have gone before the chosen one: why each was not taken."""
+    harmless = ("chosen", "not_newest", "other_period")
+    return [f"{x.candidate.title} was passed over: {x.reason}" for x in looked if x.verdict not in harmless]

@@ -24,7 +24,7 @@ from hc_platform.sources.base import (
     SourceOptions,
     match_fields,
 )
-from hc_platform.sources.discovery import Candidate, Looked, dated, listed, newest_first
+from hc_platform.sources.discovery import Candidate, Looked, dated, listed, newest_first, passed_over
 from hc_platform.sources.signing import http_for
 from hc_platform.sources.vintage import Period
 
@@ -77,11 +77,11 @@ class RotatingSource:
         return self._chosen(config, layer).edited_at
 
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
-        """The newest publication that has the layer and its fields; `looked` tells of all.
+        """The newest publication that has the layer, its fields and rows; `looked` tells of all.
 
-        One that is gone, lacks the layer or a field, or wants a sign-in that the config has not, gives way to the
-        next older; one that does not answer is waited for. Raises AbsentError where there is no publication,
-        ContractError where none fits.
+        One that is gone, lacks any of these, or wants a sign-in that the config has not, gives way to the next older;
+        one that does not answer is waited for. Raises AbsentError where there is no publication, ContractError where
+        none fits.
         """
         return self._chosen(config, layer)
 
@@ -96,11 +96,7 @@ class RotatingSource:
         """Pull the publication that was described, and note what newer ones lack."""
         chosen = next(look.candidate for look in found.looked if look.verdict == "chosen")
         pull = ArcGISSource(self.options).pull(config, pinned(layer, chosen), found, directory, progress)
-        passed = [
-            look for look in found.looked if look.verdict not in ("chosen", "not_newest", "other_period")
-        ]
-        notes = [f"{look.candidate.title} was passed over: {look.reason}" for look in passed]
-        return replace(pull, notes=[*notes, *pull.notes])
+        return replace(pull, notes=[*passed_over(found.looked), *pull.notes])
 
     def _chosen(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
         found: LayerDescription | None = None
@@ -135,6 +131,8 @@ class RotatingSource:
             return None, Looked(candidate, "needs_sign_in", _short(error))
         except ContractError as error:
             return None, Looked(candidate, "lacks_fields", error.lacks)
+        if found.count == 0:  # made known before it was filled
+            return None, Looked(candidate, "empty", f"has no rows where {layer.where}")
         return found, Looked(candidate, "chosen")
 
 
@@ -148,7 +146,7 @@ def _none_fits(config: UtilityConfig, layer: LayerConfig, looked: list[Looked]) 
     told = "; ".join(f"{look.candidate.title}: {look.reason}" for look in looked)
     message = f"{config.utility_code}, layer {layer.label}: no publication of the service fits. {told}"
     verdicts = {look.verdict for look in looked}
-    if "lacks_fields" in verdicts:
+    if verdicts & {"lacks_fields", "empty"}:
         mend = (
             f"Mend utility_configs/{config.utility_code}.yaml, then `hc config lint {config.utility_code}`."
         )

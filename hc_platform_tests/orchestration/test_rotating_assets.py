@@ -53,6 +53,9 @@ def test_candidates_stand_in_the_metadata_and_an_absent_optional_layer_warns(
     absent = checks["optional_layers_present"]
     assert (absent.passed, absent.severity, absent.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
     assert "layer load" in (absent.description or "")
+    newest = checks["newest_publication_taken"]
+    assert (newest.passed, newest.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "lines: HC_MAY2026 was passed over: lacks" in (newest.description or "")
 
 
 def test_a_past_that_no_layer_keeps_fails_with_the_reason(world: World, tmp_path: Path) -> None:

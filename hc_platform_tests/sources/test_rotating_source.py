@@ -132,16 +132,21 @@ def test_one_that_lacks_a_field_gives_way_to_the_next_and_that_is_told(world: Wo
     world.publish(f"{base}MAR2026", Publication(4))
     world.publish(f"{base}APR2026", Publication(5, name="Substations"))
     world.publish(f"{base}MAY2026", Publication(6, renamed={"MW": "MW1"}))
+    world.publish(f"{base}JUL2026", Publication(0))  # made known before it was filled
     world.publish(f"{base}JUN2026", Publication(7))
     del world.services[f"{base}JUN2026/FeatureServer"]
     made = searching(world, r"HC_\w+", {"name": "Sections"})
     found = chosen(made)
     assert verdicts(found) == {
-        "HC_JUN2026": "gone", "HC_MAY2026": "lacks_fields", "HC_APR2026": "lacks_layer", "HC_MAR2026": "chosen"
-    }  # fmt: skip
+        "HC_JUL2026": "empty",
+        "HC_JUN2026": "gone",
+        "HC_MAY2026": "lacks_fields",
+        "HC_APR2026": "lacks_layer",
+        "HC_MAR2026": "chosen",
+    }
     pull = source_for(made, made.layers[0], FAST).pull(made, made.layers[0], found, tmp_path, lambda *_: None)
     assert pull.rows == 4
-    assert len(pull.notes) == 3
+    assert len(pull.notes) == 4
     assert any("HC_MAY2026 was passed over: lacks the field(s) MW (now MW1?)" in n for n in pull.notes)
     assert any("'Substations' (0)" in n for n in pull.notes)
 
