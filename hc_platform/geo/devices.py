@@ -141,7 +141,8 @@ def _by_territory(
         .agg(pl.col("distance_m", "utility_code").sort_by("distance_m").first())
     )
     held = held.join(nearest, on=["query", "eia_id"], how="left").join(
-        eia.rename({"utility_code": "of_eia"}).unique("eia_id", keep="first", maintain_order=True),
+        # an EIA id of two configs (a company's two maps) does not say which of them
+        eia.rename({"utility_code": "of_eia"}).filter(~pl.col("eia_id").is_duplicated()),
         on="eia_id",
         how="left",
     )

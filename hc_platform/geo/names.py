@@ -82,7 +82,10 @@ def _feederless(text: str) -> str:
 
 
 FEEDER_NAME_PATTERN: Final = r"^(.*[A-Za-z].*?)[\s_-]+\d{3,5}[A-Z]?$"
-"""A substation's name, which may end in a number of its own ("PIT NO 1 1101"), and the feeder's number."""
+"""A substation's name, which may end in a number of its own ("PIT NO 1 1101"), and the feeder's number.
+
+Asked only of feeders beside which no substation is published.
+"""
 
 
 def substation_in_feeder_names(names: pl.Series, pattern: str = FEEDER_NAME_PATTERN) -> pl.Series:

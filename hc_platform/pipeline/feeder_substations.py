@@ -13,6 +13,7 @@ import polars as pl
 
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.checking import Check
+from hc_platform.geo.names import FEEDER_NAME_PATTERN
 from hc_platform.geo.substations import match_pricing_nodes, match_substations
 from hc_platform.geo.tables import FEEDER_SUBSTATIONS
 from hc_platform.hosting_capacity.tables import RECORDS
@@ -28,8 +29,6 @@ SUBSTATION_CHECKS: Final = {
     "substations_are_known": (False, "Where a file of substations is configured, it has this utility's."),
     "feeders_are_matched": (False, "At least 8 of 10 feeders that tell a substation are matched for good."),
 }
-FEEDER_NAME_PATTERN: Final = r"^(.*\D)[\s_-]+\d{3,5}[A-Z]?$"
-"""Feeders named after their substation and a number ("ALPINE 1101"), asked only where none is published beside them."""
 _ENOUGH: Final = 0.8
 _M_PER_DEGREE: Final = 111_320.0
 _KEY: Final = ("utility_code", "feeder_id_external")

@@ -13,6 +13,8 @@ from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake
 
 BATCH_ROWS: Final = 50_000
+DRAWN: Final = pl.col("geometry").is_not_null() & (pl.col("grain") != "der")
+"""The rows whose geometry is a feeder's, or a tile's or point's own; where a generator stands no feeder need run."""
 BOX: Final = ("bbox_west", "bbox_south", "bbox_east", "bbox_north")
 _PIECE: Final = {"layer": pl.String, "feature_key": pl.String, "feeder_id_external": pl.String}
 
@@ -35,7 +37,7 @@ def feeder_pieces(lake: Lake, **partition: str) -> Iterator[pl.DataFrame]:
     before = pl.DataFrame(schema=_PIECE)
     for batch in lake.batches(SECTIONS, BATCH_ROWS, **partition):
         rows = (
-            batch.filter(pl.col("geometry").is_not_null() & (pl.col("grain") != "der"))
+            batch.filter(DRAWN)
             .select(
                 "layer",
                 "feature_key",

@@ -10,6 +10,7 @@ from hc_platform.catalog import Catalog
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake
+from hc_platform.pipeline.near import newest_sections
 from hc_platform.reference.datasets import (
     DATASETS,
     Dataset,
@@ -40,11 +41,8 @@ def reference(lake: Lake, table: Table, settings: Settings) -> pl.DataFrame:
 
 def _substations(settings: Settings, lake: Lake, catalog: Catalog) -> pl.DataFrame:
     """The utilities' own substation layers of their newest snapshots; the configured file for all other names."""
-    newest: dict[str, str] = {}
-    for held in lake.partitions(SECTIONS):
-        code, snapshot = held["utility_code"], held["snapshot"]
-        newest[code] = max(snapshot, newest.get(code, snapshot))
-    own = [_published(catalog[code], lake, s) for code, s in sorted(newest.items()) if code in catalog]
+    newest = sorted(newest_sections(lake).items())
+    own = [_published(catalog[code], lake, snapshot) for code, snapshot in newest if code in catalog]
     return _first(pl.concat([SUBSTATIONS.empty(), *own]), listed_substations(settings))
 
 

@@ -94,6 +94,17 @@ def test_without_a_line_at_hand_all_territories_come_back() -> None:
     assert alone.select("eia_id", "utility_code", "status").rows() == [("10", None, "matched")]
 
 
+def test_a_territory_of_two_configs_names_the_one_whose_line_is_near_or_none() -> None:
+    """A company that publishes two maps under one EIA id."""
+    maps = pl.DataFrame({"utility_code": ["east", "west"], "eia_id": [10, 10]})
+    where = devices(("far", 40.1, -71.0), ("near", 41.2, -71.0))
+    got = match_devices(where, lines(("west", "1", street(41.21))), TERRITORIES, utilities=maps)
+    assert got.select("device_id", "eia_id", "utility_code", "status").rows() == [
+        ("far", "10", None, "matched"),
+        ("near", "10", "west", "matched"),
+    ]
+
+
 def test_territories_are_ranked_by_confirmation_then_by_the_nearest_line() -> None:
     known = lines(("wide", "1", street(41.02)), ("town", "9", street(41.05)))
     where = devices(("d", 41.0, -71.0), ("e", 41.0, -71.0))

@@ -123,7 +123,8 @@ def test_away_from_lines_all_territories_stay_and_the_county_only_ranks_them(
 
 
 def test_a_charger_registered_at_another_utility_than_its_line_says_is_warned_of(bench: Bench) -> None:
-    fill(bench.lake, [section("F", LINE)])
+    roof = section("G", shapely.Point(-94.95, 38.5), grain="der")  # a generator, which is no line
+    fill(bench.lake, [section("F", LINE), roof])
     devices = register(
         bench, right=(38.5, -94.95, "test"), wrong=(38.5, -94.94, "other"), tariff=(38.5, -94.93, "no_config")
     )

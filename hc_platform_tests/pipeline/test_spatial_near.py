@@ -58,6 +58,7 @@ def test_the_newest_snapshot_answers_each_feeder_once_with_what_room_it_has(benc
         section("F", line, key="a"),
         section("F", line, key="a", resource="load"),
         section(None, line, key="loose"),
+        section("sun", shapely.Point(-94.95, 38.501), key="roof", grain="der"),
     ]
     records = [
         record("F", feeder_name="OAK 1101", remaining_capacity_mw=2.5),

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from hc_platform.geo.devices import match_devices
+from hc_platform.geo.names import FEEDER_NAME_PATTERN
 from hc_platform.geo.substations import match_substations
 from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake, open_lake
-from hc_platform.pipeline.feeder_substations import FEEDER_NAME_PATTERN
 from hc_platform.pipeline.feeders import prepare_records
 from hc_platform.pipeline.fetch import fetch
 from hc_platform.pipeline.locations import PreparedLocations, prepare_locations
@@ -88,7 +88,7 @@ def test_pge_feeders_find_their_substation_by_name_and_the_number_in_the_id_agre
         lon=nowhere,
         lat=nowhere,
     ).unique(["substation_id", "substation_name"], maintain_order=True)
-    for named, expected in ((pl.col("Substation"), (2938, 90)), (pl.lit(None, pl.String), (2916, 112))):
+    for named, expected in ((pl.col("Substation"), (2938, 90)), (pl.lit(None, pl.String), (2938, 90))):
         rows = feeders.select(
             utility_code=pl.lit("pge"),
             feeder_id_external="FeederID",
