@@ -53,7 +53,7 @@ SOURCE_CANDIDATES = Table(
             "What became of it. other_period: its date does not lie in a past snapshot that was asked for.",
             values=(
                 *("chosen", "not_newest", "other_period", "lacks_fields", "lacks_layer"),
-                *("empty", "gone", "needs_sign_in"),
+                *("empty", "gone", "needs_sign_in", "ambiguous"),
             ),
             required=True,
         ),

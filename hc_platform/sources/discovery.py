@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Literal
 
 from hc_platform import arcgis
@@ -15,7 +16,8 @@ from hc_platform.catalog.layers import Discovery
 from hc_platform.sources.vintage import Period, vintage_of
 
 Verdict = Literal[
-    "chosen", "not_newest", "other_period", "lacks_fields", "lacks_layer", "empty", "gone", "needs_sign_in"
+    "chosen", "not_newest", "other_period", "lacks_fields", "lacks_layer", "empty", "gone", "needs_sign_in",
+    "ambiguous",
 ]  # fmt: skip
 
 
@@ -75,23 +77,26 @@ def dated(candidate: Candidate, modified_at: datetime | None) -> Candidate:
     return replace(candidate, vintage=Period(day, day) if day else None, modified_at=modified_at)
 
 
-def newest_first(found: list[Candidate]) -> list[Candidate]:
+def newest_first(found: Iterable[Candidate]) -> list[Candidate]:
     """By the last day of the vintage, then by modification; those without either come last.
 
     Of one name, the feature service goes before the map service.
     """
+    return sorted(found, key=lambda c: (*_age(c), c.url.endswith("/MapServer"), c.title))
 
-    def age(candidate: Candidate) -> tuple[bool, int, float, bool, str]:
-        vintage, modified = candidate.vintage, candidate.modified_at
-        return (
-            vintage is None,
-            -vintage.last.toordinal() if vintage else 0,
-            -modified.timestamp() if modified else 0.0,
-            candidate.url.endswith("/MapServer"),
-            candidate.title,
-        )
 
-    return sorted(found, key=age)
+def of_one_age(newest_first: Iterable[Candidate]) -> list[list[Candidate]]:
+    """The candidates in groups; within a group nothing that is listed tells which is the newer."""
+    return [list(group) for _, group in groupby(newest_first, key=_age)]
+
+
+def _age(candidate: Candidate) -> tuple[bool, int, float]:
+    vintage, modified = candidate.vintage, candidate.modified_at
+    return (
+        vintage is None,
+        -vintage.last.toordinal() if vintage else 0,
+        -modified.timestamp() if modified else 0.0,
+    )
 
 
 def passed_over(looked: Iterable[Looked]) -> list[str]:

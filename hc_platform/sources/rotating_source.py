@@ -5,9 +5,10 @@ one of them (`arcgis_source`).
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from hc_platform import arcgis
 from hc_platform.catalog.layers import LayerConfig
@@ -24,9 +25,19 @@ from hc_platform.sources.base import (
     SourceOptions,
     match_fields,
 )
-from hc_platform.sources.discovery import Candidate, Looked, dated, listed, newest_first, passed_over
+from hc_platform.sources.discovery import (
+    Candidate,
+    Looked,
+    dated,
+    listed,
+    newest_first,
+    of_one_age,
+    passed_over,
+)
 from hc_platform.sources.signing import http_for
 from hc_platform.sources.vintage import Period
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def candidates(config: UtilityConfig, layer: LayerConfig, options: SourceOptions) -> list[Candidate]:
@@ -99,21 +110,52 @@ class RotatingSource:
         return replace(pull, notes=[*passed_over(found.looked), *pull.notes])
 
     def _chosen(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
-        found: LayerDescription | None = None
+        due: list[Candidate] = []
         looked: list[Looked] = []
         for candidate in candidates(config, layer, self.options):
-            if self.within and not (candidate.vintage and self.within.holds(candidate.vintage)):
-                looked.append(
-                    Looked(candidate, "other_period", f"it is of {candidate.vintage or 'no known date'}")
-                )
-            elif found:
-                looked.append(Looked(candidate, "not_newest"))
+            if self.within is None or (candidate.vintage and self.within.holds(candidate.vintage)):
+                due.append(candidate)
             else:
-                found, look = self._tried(config, layer, candidate)
-                looked.append(look)
+                told = f"it is of {candidate.vintage or 'no known date'}"
+                looked.append(Looked(candidate, "other_period", told))
+        found: LayerDescription | None = None
+        for group in of_one_age(due):
+            if found:
+                looked += [Looked(candidate, "not_newest") for candidate in group]
+            else:
+                found = self._newest_of(config, layer, group, looked)
         if found:
             return replace(found, looked=tuple(looked))
         raise _none_fits(config, layer, looked)
+
+    def _newest_of(
+        self, config: UtilityConfig, layer: LayerConfig, group: list[Candidate], looked: list[Looked]
+    ) -> LayerDescription | None:
+        """Of publications of one date the one that fits, else the one that was edited last; adds to `looked`.
+
+        Raises SourceError where several fit and their edit dates do not tell.
+        """
+        fitting: dict[Candidate, LayerDescription] = {}
+        for candidate in group:
+            if any(candidate.title == other.title for other in fitting):
+                looked.append(Looked(candidate, "not_newest", "it is another face of the same service"))
+                continue
+            found, look = self._tried(config, layer, candidate)
+            if found:
+                fitting[candidate] = found
+            else:
+                looked.append(look)
+        edits = {candidate: found.edited_at for candidate, found in fitting.items()}
+        dates = sorted((edited for edited in edits.values() if edited), reverse=True)
+        if len(fitting) > 1 and (len(dates) < len(fitting) or dates[0] == dates[1]):
+            raise _ambiguous(config, layer, list(fitting), looked)
+        chosen = max(fitting, key=lambda c: edits[c] or _LONG_AGO, default=None)
+        for candidate in fitting:
+            last = candidate is chosen
+            looked.append(
+                Looked(candidate, "chosen") if last else Looked(candidate, "not_newest", "edited earlier")
+            )
+        return fitting[chosen] if chosen else None
 
     def _tried(
         self, config: UtilityConfig, layer: LayerConfig, candidate: Candidate
@@ -140,6 +182,18 @@ def _short(error: SourceError) -> str:
     """What the server said, without the mend of a config that may be right."""
     cause = error.__cause__
     return cause.what if isinstance(cause, arcgis.ArcGISError) else str(error)
+
+
+def _ambiguous(
+    config: UtilityConfig, layer: LayerConfig, fitting: list[Candidate], looked: list[Looked]
+) -> SourceError:
+    names = ", ".join(candidate.title for candidate in fitting)
+    told = "of the same date as others that fit"
+    return SourceError(
+        f"{config.utility_code}, layer {layer.label}: {names} have the layer and its fields, and neither their names nor "
+        f"their edit dates tell which is the newest: narrow title in utility_configs/{config.utility_code}.yaml",
+        looked=[*looked, *(Looked(candidate, "ambiguous", told) for candidate in fitting)],
+    )
 
 
 def _none_fits(config: UtilityConfig, layer: LayerConfig, looked: list[Looked]) -> SourceError:

@@ -256,3 +256,23 @@ def test_the_sensors_question_is_of_the_chosen_one(world: World) -> None:
     made = searching(world, r"HC_\w+")
     edited = source_for(made, made.layers[0], FAST).edited_at(made, made.layers[0])
     assert f"{edited:%Y-%m-%d}" == "2026-05-03"
+
+
+def test_of_one_date_the_one_edited_last_is_taken(world: World) -> None:
+    folder = "/x/arcgis/rest/services"
+    for name, edited in (("HC_A_MAR2026", "2026-03-02"), ("HC_B_MAR2026", "2026-03-09")):
+        world.services[f"{folder}/{name}/FeatureServer"] = Publication(4, edited=edited)
+    made = listing(world, folder, r"HC_\w+")
+    assert verdicts(chosen(made)) == {"HC_B_MAR2026": "chosen", "HC_A_MAR2026": "not_newest"}
+
+
+@pytest.mark.parametrize("edited", ["2026-03-02", None])
+def test_where_nothing_tells_which_is_newer_none_is_guessed(world: World, edited: str | None) -> None:
+    folder = "/x/arcgis/rest/services"
+    world.services[f"{folder}/HC_NH/FeatureServer"] = Publication(4, edited=edited)
+    world.services[f"{folder}/HC_NH_new/FeatureServer"] = Publication(4, edited=edited)
+    world.services[f"{folder}/EV_NH/FeatureServer"] = Publication(4, renamed={"MW": "Cap"})
+    with pytest.raises(SourceError, match=r"HC_NH, HC_NH_new have the layer .* narrow title") as error:
+        chosen(listing(world, folder, r".*NH.*"))
+    assert not error.value.retryable
+    assert verdicts(error.value) == {"EV_NH": "lacks_fields", "HC_NH": "ambiguous", "HC_NH_new": "ambiguous"}
