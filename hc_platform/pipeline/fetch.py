@@ -260,7 +260,8 @@ def _logged(lake: Lake, config: UtilityConfig, snapshot: str, run_id: str | None
     url = config.service_url or config.layers[0].service_url or config.layers[0].path
 
     def event(status: str, **more: Any) -> None:
-        log_event(lake, config.utility_code, snapshot, status, run_id, ingestion_id, source_url=url, **more)
+        told = {"source_url": url, **more}
+        log_event(lake, config.utility_code, snapshot, status, run_id, ingestion_id, **told)
 
     event("running")
     results: list[Fetched] = []
@@ -273,6 +274,7 @@ def _logged(lake: Lake, config: UtilityConfig, snapshot: str, run_id: str | None
     moved = result.status != "unchanged"
     event(
         result.status,
+        source_url=url or result.layers["source_url"].first(),  # a rotating service is known only now
         expected_count=result.expected,
         records_fetched=result.fetched if moved else 0,
         bytes=int(result.layers["bytes"].sum()) if moved else 0,

@@ -73,6 +73,10 @@ def test_the_same_publication_costs_nothing_and_a_new_one_is_a_change(bench: Ben
     assert recorded(bench, "2026-06") == [
         ("HC_MAR2026", "2026-03", "not_newest"), ("HC_062026", "2026-06", "chosen")
     ]  # fmt: skip
+    events = (
+        bench.lake.scan(INGESTION_EVENTS, snapshot="2026-06").filter(pl.col("status") == "complete").collect()
+    )
+    assert events["source_url"].to_list() == [urls[-1]]
     first = bench.lake.scan(SOURCE_CANDIDATES, snapshot="2026-04").collect().row(0, named=True)
     assert (first["run_id"], first["layer"], first["reason"]) == ("run-1", "lines", None)
     assert f"{first['modified_at']:%Y-%m-%d}" == "2026-03-20"
@@ -196,6 +200,23 @@ def test_an_optional_layer_that_never_fitted_is_left_out(bench: Bench, world: Wo
     done = bring(bench, optional(world), 4)
     assert done.described is not None
     assert "field(s) MW" in done.described.left_out["load"]
+
+
+def test_files_and_services_stand_side_by_side_and_an_optional_file_may_lack(
+    bench: Bench, world: World
+) -> None:
+    world.publish(f"{BASE}/HC_MAR2026", Publication(5))
+    imports = bench.folder / "imports"
+    imports.mkdir()
+    (imports / "der.csv").write_text("FEEDER,MW\n001,0.5\n001,0.25\n")
+    files = [layer(name, path=name, layer_index=None, grain="point") for name in ("der.csv", "queue.csv")]
+    made = rotating(world, layer("lines"), files[0], {**files[1], "optional": True})
+    options = SourceOptions(min_interval_s=0, attempts=1, import_dir=imports)
+    done = bench.fetch(made, None, month(4), source_for=partial(source_for, made, options=options))
+    fetched = dict(done.layers.select("layer", "records_fetched").rows())
+    assert fetched == {"lines": 5, "der.csv": 2}
+    assert done.described is not None
+    assert "there is no file" in done.described.left_out["queue.csv"]
 
 
 def test_a_server_that_fails_is_not_an_absent_layer(bench: Bench, world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hc_platform.sources import SourceError, SourceOptions, source_for
 from hc_platform_tests.hosting_capacity.making import config
-from hc_platform_tests.integration.fake_arcgis import FakeLayer, serve_layer
+from hc_platform_tests.integration.fake_arcgis import FakeLayer, Handler, serve, serve_layer
 
 FAST = SourceOptions(min_interval_s=0, attempts=1)
 
@@ -77,3 +77,36 @@ def test_a_layer_that_keeps_named_attributes_alone_fetches_no_other(
         pulled = source.pull(made, made.layers[0], found, tmp_path, lambda *_: None)
     rows = [set(json.loads(text)) for text in pl.read_parquet(pulled.files)["attributes"]]
     assert rows == [attributes] * 10
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<html><h1>403 Forbidden</h1><a href='/login'>Sign in</a></html>", "text/html"),
+        (b'{"error": {"code": 403, "message": "Access denied", "details": []}}', "application/json"),
+    ],
+)
+def test_a_gateway_that_refuses_us_is_told_with_the_headers_as_the_mend(body: bytes, kind: str) -> None:
+    asked: list[str | None] = []
+
+    class Gateway(Handler):
+        def respond(self, path: str, params: dict[str, str]) -> None:
+            asked.append(self.headers["Referer"])
+            self.send(403, body, {"Content-Type": kind})
+
+    with serve(Gateway) as root:
+        service = f"{root}/arcgis/rest/services/X/MapServer"
+        bare = config({"field_map": {}}, service_url=service)
+        with pytest.raises(
+            SourceError, match=r"no Referer or User-Agent of its own; .*mend headers in"
+        ) as error:
+            source_for(bare, bare.layers[0], SourceOptions(min_interval_s=0)).describe(bare, bare.layers[0])
+        assert not error.value.retryable
+        assert asked == [None]  # asking again would not help
+        own = {"field_map": {}, "headers": {"Referer": "https://map.example/b"}}
+        made = config(
+            own, service_url=service, headers={"Referer": "https://map.example/a", "User-Agent": "Mozilla"}
+        )
+        with pytest.raises(SourceError, match=r"Referer: https://map\.example/b, User-Agent: Mozilla"):
+            source_for(made, made.layers[0], FAST).describe(made, made.layers[0])
+    assert asked[-1] == "https://map.example/b"
