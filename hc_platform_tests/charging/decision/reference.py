@@ -59,7 +59,10 @@ def _edges(tariff: Tariff, day: datetime) -> list[datetime]:
 
 
 def pausing_windows(tariff: Tariff, pause_rank: int, start: datetime, end: datetime) -> Iterator[Span]:
-    """All pausing windows in [start, end), cut at both, one after another."""
+    """All pausing windows in [start, end), cut at both, one after another.
+
+    What is cut may be too long to be a window at all: look two days farther than what is asked about.
+    """
     if not any(max(v.tiers.values()) >= pause_rank and not v.is_flat for v in tariff.plan.versions):
         return
     since = start if pauses_at(tariff, pause_rank, start) else None

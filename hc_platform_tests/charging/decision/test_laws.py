@@ -146,7 +146,7 @@ def test_a_device_that_hears_all_never_charges_while_its_tariff_pauses(data: st.
     row["rate_plan"] = data.draw(st.sampled_from(strategies.PLANS))
     charger, end = Charger(), t + timedelta(days=2)
     tariff, rank = world.tariffs[f"one/{row['rate_plan']}"], world.policies["default"].pause_rank
-    # looked at for longer than the longest window after the end: cut off, one that is too long to be any would look fit
+    # for more than two days after the end: a stretch too long to be a window, cut short there, would look like one
     spans = list(reference.pausing_windows(tariff, rank, world.timeline.start, end + timedelta(days=3)))
     second = timedelta(seconds=1)
     edges = sorted({at for a, b in spans for at in (a, a + second, b - second) if t <= at < end})

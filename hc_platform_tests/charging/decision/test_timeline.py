@@ -94,3 +94,18 @@ def test_a_plan_that_leaves_no_cheaper_hour_for_days_pauses_nobody() -> None:
         utc("2026-07-03 17:00"),
         utc("2026-07-03 21:00"),
     )
+
+
+@pytest.mark.parametrize(("last_day", "pauses"), [("2026-07-05", True), ("2026-07-06", False)])
+def test_two_days_on_end_are_a_window_and_more_are_none(last_day: str, pauses: bool) -> None:
+    """Also seen from within, where only the end tells how long it is."""
+    cheap, dear = (
+        {"tiers": {"off": 1, "on": 3}, "default_tier": tier, "periods": []} for tier in ("off", "on")
+    )
+    line = _line(
+        cheap | {"effective_from": "2020-01-01", "effective_to": "2026-07-03"},
+        dear | {"effective_from": "2026-07-04", "effective_to": last_day},
+    )
+    window = (utc("2026-07-04 00:00"), utc("2026-07-06 00:00")) if pauses else (None, None)
+    assert _span(_at(line, "2026-07-03 12:00"), "next") == window
+    assert _span(_at(line, "2026-07-05 12:00"), "next") == window
