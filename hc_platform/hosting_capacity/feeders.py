@@ -175,8 +175,13 @@ def _longest(column: str) -> pl.Expr:
 
 
 def _from(rows: pl.Expr, column: str) -> pl.Expr:
-    """What stands in `column` in the first of these rows; by key, so that the order of rows does not matter."""
-    return pl.col(column).filter(rows).sort_by(pl.col("record_key").filter(rows)).first()
+    """What stands in `column` in the first of these rows; by key, so that the order of rows does not matter.
+
+    Not `filter(rows).sort_by(key.filter(rows))`: where `rows` compares with an aggregate, Polars 2.1 reads other
+    groups' memory there and gives garbage or crashes (test_roll_up_laws).
+    """
+    key = pl.col("record_key")
+    return pl.col(column).filter(key == key.filter(rows).min()).first()
 
 
 def _weighted(column: str) -> pl.Expr:
