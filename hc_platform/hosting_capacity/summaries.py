@@ -16,10 +16,11 @@ _GROUP = ("utility_code", "resource", "snapshot")
 def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
     """SUMMARIES rows for every (utility, resource, snapshot) in RECORDS rows.
 
-    A total is NULL where no record of the group has the value: nothing published is not zero MW. Sections whose
-    feeder is not known are counted and stand in no sum: those of one feeder share its capacity.
+    A total is NULL where no record of the group has the value: nothing published is not zero MW. Sections and points
+    whose feeder is not known are counted and stand in no sum, for those of one feeder share its capacity; nor do
+    classes, each of which is one value of many lines.
     """
-    whole = pl.col("grain") != "section"
+    whole = pl.col("grain").is_in(["feeder", "tile"])
 
     def total(column: str) -> pl.Expr:
         known = pl.col(column).filter(whole)
@@ -30,7 +31,7 @@ def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
         .agg(
             total_feeders=(pl.col("grain") == "feeder").sum().cast(pl.Int64),
             total_records=pl.len().cast(pl.Int64),
-            unassigned_sections=(~whole).sum().cast(pl.Int64),
+            unassigned_sections=(pl.col("grain") == "section").sum().cast(pl.Int64),
             total_hosting_capacity_mw=total("hosting_capacity_mw"),
             total_installed_dg_mw=total("installed_dg_mw"),
             total_queued_dg_mw=total("queued_dg_mw"),

@@ -34,7 +34,13 @@ _LAYER = Column("layer", "text", "The upstream layer, by its published name.", r
 _OBJECT_ID = Column("object_id", "int", "The upstream object id; NULL where the layer has none.")
 
 _IDENTITY = (
-    Column("grain", "text", "What one row stands for.", values=GRAINS, required=True),
+    Column(
+        "grain",
+        "text",
+        "What one row stands for; der is one generator (sections only).",
+        values=GRAINS,
+        required=True,
+    ),
     Column(
         "feeder_id_external",
         "text",
@@ -56,8 +62,13 @@ _CAPACITY = (
         "hosting_capacity_min_mw", "float", "Lower bound, or the least study result, where published.", "MW"
     ),
     Column("hosting_capacity_max_mw", "float", "Upper bound, or the greatest study result.", "MW"),
-    Column("installed_dg_mw", "float", "Generation already connected.", "MW"),
-    Column("queued_dg_mw", "float", "Generation in the interconnection queue.", "MW"),
+    Column(
+        "installed_dg_mw",
+        "float",
+        "Generation already connected; of a single generator (der), its nameplate.",
+        "MW",
+    ),
+    Column("queued_dg_mw", "float", "Generation in the interconnection queue; likewise.", "MW"),
     Column(
         "remaining_capacity_mw",
         "float",
@@ -244,7 +255,12 @@ RECORDS = Table(
         _CAPACITY,
         _ELECTRICAL,
         _RECORD_DATE,
-        Column("section_count", "int", "Published rows behind the feeder, of all its layers."),
+        Column(
+            "section_count",
+            "int",
+            "Published rows behind the feeder, of all its layers; generators (der) do not count, so 0 where only those "
+            "are known.",
+        ),
         Column("capacity_source", "text", "The layer that the hosting capacity came from."),
         _PLACE,
         Column(
