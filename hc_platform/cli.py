@@ -73,7 +73,11 @@ def ingest(
         str | None, typer.Option(help="A utility's code, several with commas, or 'all'.")
     ] = None,
     category: Annotated[str | None, typer.Option(help="Only utilities of this data_source_type.")] = None,
+    wave: Annotated[int | None, typer.Option(help="Only utilities of this wave of the rollout.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="YYYY-MM; default the running one.")] = None,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=16, help="Utilities at once, each on its own hosts.")
+    ] = 4,
     force: Annotated[bool, typer.Option(help="Download although nothing changed.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Fetch and normalize, write nothing.")] = False,
     accept_row_change: AcceptRowChange = False,
@@ -87,7 +91,7 @@ def ingest(
         return
     settings = _settings(data_dir)
     catalog = load_catalog(settings.configs)
-    codes = _chosen(catalog, utility, category)
+    codes, closed = _chosen(catalog, utility, category, wave)
     if discover_:
         for code in codes:
             discover(utility=code, url=None, data_dir=data_dir)
@@ -101,7 +105,18 @@ def ingest(
             raise MistakeError(
                 f"--force downloads, and only the running snapshot can be: not {', '.join(past)}"
             )
-        execute(settings, catalog, wanted, force=force, accept_row_change=accept_row_change)
+        try:
+            execute(
+                settings,
+                catalog,
+                wanted,
+                parallel=parallel,
+                force=force,
+                accept_row_change=accept_row_change,
+            )
+        finally:
+            for config in closed:
+                say(f"not fetched: {config.utility_code} ({config.access_status}): {config.access_reason}")
 
 
 @app.command()
@@ -171,7 +186,7 @@ def rebuild(
     settings = _settings(data_dir)
     catalog = load_catalog(settings.configs)
     lake = open_lake(settings.root)
-    codes = _chosen(catalog, utility, None)
+    codes, _ = _chosen(catalog, utility)
     wanted = {code: raw_snapshots(lake, code) if snapshot == "all" else [snapshot] for code in codes}
     empty = [code for code, held in wanted.items() if not held]
     if empty and utility != "all":
@@ -260,13 +275,15 @@ def _known(catalog: Catalog, code: str) -> UtilityConfig:
         raise MistakeError(str(error.args[0])) from None
 
 
-def _chosen(catalog: Catalog, utility: str | None, category: str | None) -> list[str]:
+def _chosen(
+    catalog: Catalog, utility: str | None, category: str | None = None, wave: int | None = None
+) -> tuple[list[str], list[UtilityConfig]]:
+    """The codes of what is asked for and can be fetched, and what cannot: a mistake only where it was named."""
     if utility is None:
         raise MistakeError("give --utility CODE, or --utility all")
     codes = list(catalog) if utility == "all" else [c.strip() for c in utility.split(",")]
     chosen = [_known(catalog, code) for code in codes]
-    if category:
-        chosen = [c for c in chosen if c.data_source_type == category]
+    chosen = [c for c in chosen if category in (None, c.data_source_type) and wave in (None, c.wave)]
     closed = [c for c in chosen if not c.fetchable]
     if utility != "all" and closed:
         raise MistakeError(
@@ -276,10 +293,11 @@ def _chosen(catalog: Catalog, utility: str | None, category: str | None) -> list
         )
     codes = [c.utility_code for c in chosen if c.fetchable]
     if not codes:
+        asked = (("utility", utility), ("category", category), ("wave", wave))
         raise MistakeError(
-            f"no utility fits --utility {utility}" + (f" --category {category}" if category else "")
+            "no utility that can be fetched fits " + " ".join(f"--{k} {v}" for k, v in asked if v)
         )
-    return codes
+    return codes, closed
 
 
 if __name__ == "__main__":

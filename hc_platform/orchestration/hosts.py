@@ -37,9 +37,9 @@ def _hosts(utility: UtilityConfig, layer: LayerConfig) -> list[str]:
     return [host for url in urls if url and (host := urlsplit(url).hostname)]
 
 
-def host_pool(utility: UtilityConfig) -> str:
-    """The concurrency pool of the utility's first host."""
-    return "host_" + _plain(next(iter(hosts_of(utility)), "files"))
+def host_pool(utility: UtilityConfig) -> str | None:
+    """The concurrency pool of the utility's first host; None where it is fetched from none."""
+    return next((f"host_{_plain(host)}" for host in hosts_of(utility)), None)
 
 
 @contextmanager

@@ -35,6 +35,12 @@ class RunOutcome:
     materialized: dict[str, dict[str, Any]]
     warnings: list[str]
 
+    def fetched(self, code: str) -> tuple[str, int | None]:
+        """What fetching came to in a word, and the features that stand; None where none were fetched."""
+        raw = self.materialized.get(f"{RAW}/{code}", {})
+        status = str(raw.get("status", "rebuilt")).partition(" ")[0] if self.success else "failed"
+        return status, raw.get("dagster/row_count")
+
     def told(self, code: str) -> str:
         """The outcome of a utility's run in a few words."""
         raw = self.materialized.get(f"{RAW}/{code}", {})
@@ -90,8 +96,10 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def holders(instance: dg.DagsterInstance, pool: str) -> list[str]:
+def holders(instance: dg.DagsterInstance, pool: str | None) -> list[str]:
     """The runs that hold the pool's slots now: a new run waits for them."""
+    if pool is None:
+        return []
     return sorted(instance.event_log_storage.get_concurrency_info(pool).active_run_ids)
 
 

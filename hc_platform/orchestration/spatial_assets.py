@@ -13,18 +13,31 @@ import polars as pl
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.charging.tables import DEVICES
 from hc_platform.geo.tables import DEVICE_FEEDERS, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS
+from hc_platform.hosting_capacity.tables import RECORDS, SECTIONS
 from hc_platform.orchestration.failures import plain_failures, refuse_if_blocked
 from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
 from hc_platform.orchestration.platform import Platform
 from hc_platform.orchestration.reference_assets import REFERENCE
-from hc_platform.orchestration.utility_assets import FEEDER, LOCATION, SUBSTATION, Events, common
+from hc_platform.orchestration.utility_assets import FEEDER, LOCATION, SUBSTATION, Events, common, unchanged
 from hc_platform.pipeline.device_feeders import DEVICE_CHECKS, check_devices, prepare_devices
 from hc_platform.pipeline.feeder_substations import SUBSTATION_CHECKS, prepare_substations
 from hc_platform.pipeline.locations import LOCATION_CHECKS, prepare_locations
 from hc_platform.pipeline.normalize import held_by
+from hc_platform.pipeline.standing import inputs_of, remember, stands
 from hc_platform.reference.reading import ReferenceDataError
+from hc_platform.reference.tables import (
+    BALANCING_AUTHORITIES,
+    COUNTIES,
+    ISO_REGIONS,
+    PRICING_NODES,
+    STATES,
+    SUBSTATIONS,
+    UTILITY_TERRITORIES,
+)
 
-_OUTLINES = ["states", "counties", "utility_territories", "balancing_authorities", "iso_regions"]
+_PLACED_BY = (STATES, COUNTIES, UTILITY_TERRITORIES, BALANCING_AUTHORITIES, ISO_REGIONS)
+_MATCHED_BY = (SUBSTATIONS, PRICING_NODES)
+"""The reference tables that the joins read."""
 
 
 def spatial_assets(utility: UtilityConfig, platform: Platform) -> list[dg.AssetsDefinition]:
@@ -38,20 +51,26 @@ def _locations(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinitio
 
     @dg.asset(
         **common(utility, LOCATION),
-        deps=[[FEEDER, code], *([REFERENCE, name] for name in _OUTLINES)],
+        deps=[[FEEDER, code], *([REFERENCE, table.name] for table in _PLACED_BY)],
         description=f"{utility.utility_name}: state, county, ISO and balancing authority of each feeder.",
         kinds={"shapely", "deltalake"},
         check_specs=_specs(key, LOCATION_CHECKS),
         metadata={"dagster/column_schema": column_schema(FEEDER_LOCATIONS)},
     )
     def feeder_locations(context: dg.AssetExecutionContext) -> Events:
-        with plain_failures(), _told():
-            held = held_by(platform.lake, code, context.partition_key)
-            prepared = prepare_locations(utility, held, platform.lake, platform.settings)
-        checks = prepared.checks()
-        yield from (check_result(c, key) for c in checks)
-        refuse_if_blocked(checks)
-        prepared.commit(platform.lake, context.run.run_id)
+        lake, run_id = platform.lake, context.run.run_id
+        with plain_failures(), _told(), platform.turn():
+            held = held_by(lake, code, context.partition_key)
+            inputs = inputs_of(utility, held, lake, (RECORDS, SECTIONS), _PLACED_BY)
+            if held != context.partition_key and stands(lake, FEEDER_LOCATIONS, utility, held, inputs):
+                yield from unchanged(key, LOCATION_CHECKS, held)
+                return
+            prepared = prepare_locations(utility, held, lake, platform.settings)
+            checks = prepared.checks()
+            yield from (check_result(c, key) for c in checks)
+            refuse_if_blocked(checks)
+            prepared.commit(lake, run_id)
+            remember(lake, FEEDER_LOCATIONS, utility, held, inputs, run_id)
         rows = prepared.rows
         yield dg.MaterializeResult(
             asset_key=key,
@@ -73,20 +92,27 @@ def _substations(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinit
 
     @dg.asset(
         **common(utility, SUBSTATION),
-        deps=[[FEEDER, code], [REFERENCE, "substations"], [REFERENCE, "pricing_nodes"]],
+        deps=[[FEEDER, code], *([REFERENCE, table.name] for table in _MATCHED_BY)],
         description=f"{utility.utility_name}: which substation feeds each feeder, with every candidate.",
         kinds={"shapely", "deltalake"},
         check_specs=_specs(key, SUBSTATION_CHECKS),
         metadata={"dagster/column_schema": column_schema(FEEDER_SUBSTATIONS)},
     )
     def feeder_substations(context: dg.AssetExecutionContext) -> Events:
-        with plain_failures(), _told():
-            held = held_by(platform.lake, code, context.partition_key)
-            prepared = prepare_substations(utility, held, platform.lake, platform.settings)
-        checks = prepared.checks()
-        yield from (check_result(c, key) for c in checks)
-        refuse_if_blocked(checks)
-        prepared.commit(platform.lake, context.run.run_id)
+        lake, run_id = platform.lake, context.run.run_id
+        reviewed = [platform.settings.substation_overrides]
+        with plain_failures(), _told(), platform.turn():
+            held = held_by(lake, code, context.partition_key)
+            inputs = inputs_of(utility, held, lake, (RECORDS, SECTIONS), _MATCHED_BY, reviewed)
+            if held != context.partition_key and stands(lake, FEEDER_SUBSTATIONS, utility, held, inputs):
+                yield from unchanged(key, SUBSTATION_CHECKS, held)
+                return
+            prepared = prepare_substations(utility, held, lake, platform.settings)
+            checks = prepared.checks()
+            yield from (check_result(c, key) for c in checks)
+            refuse_if_blocked(checks)
+            prepared.commit(lake, run_id)
+            remember(lake, FEEDER_SUBSTATIONS, utility, held, inputs, run_id)
         yield dg.MaterializeResult(
             asset_key=key,
             metadata={

@@ -4,10 +4,9 @@ What belongs here: the factory, and how a step's report becomes checks and metad
 What does not: the steps themselves (`pipeline`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
 import polars as pl
@@ -17,12 +16,16 @@ from hc_platform.checking import Check
 from hc_platform.hosting_capacity.checks import SECTION_CHECKS, keys_unique
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
 from hc_platform.orchestration.failures import plain_failures, refuse_if_blocked
+from hc_platform.orchestration.hosts import alone_at, host_pool
+from hc_platform.orchestration.labels import group_of, tags_of
 from hc_platform.orchestration.metadata import bar, check_result, column_schema, markdown
 from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
 from hc_platform.orchestration.platform import Platform
+from hc_platform.pipeline.changes import refresh_changes
 from hc_platform.pipeline.feeders import prepare_records
 from hc_platform.pipeline.fetch import Fetched, fetch
 from hc_platform.pipeline.normalize import held_by, is_normalized, prepared_sections, previous_sections
+from hc_platform.pipeline.standing import inputs_of, remember, stands
 from hc_platform.sources import ContractError, SourceError, source_for
 from hc_platform.sources.base import Progress
 
@@ -52,13 +55,6 @@ def asset_keys(code: str) -> list[dg.AssetKey]:
     return [dg.AssetKey([layer, code]) for layer in (RAW, SECTION, FEEDER, LOCATION, SUBSTATION)]
 
 
-def host_pool(utility: UtilityConfig) -> str:
-    """The concurrency pool of the utility's host: politeness holds across parallel runs."""
-    url = utility.service_url or next((x.service_url or x.path for x in utility.layers), "") or ""
-    host = urlsplit(url).hostname or "files"
-    return "host_" + "".join(c if c.isalnum() else "_" for c in host)
-
-
 def utility_assets(utility: UtilityConfig, platform: Platform) -> list[dg.AssetsDefinition]:
     """The three assets of one utility, partitioned by snapshot."""
     return [_raw(utility, platform), _sections(utility, platform), _feeders(utility, platform)]
@@ -69,16 +65,10 @@ def common(utility: UtilityConfig, layer: str) -> dict[str, Any]:
     code = utility.utility_code
     return {
         "key": [layer, code],
-        "group_name": f"us_{utility.states[0].lower()}",
+        "group_name": group_of(utility),
         "partitions_def": PARTITIONS[utility.cadence],
         "owners": [utility.owner] if utility.owner else None,
-        "tags": {
-            "utility": code,
-            "iso": utility.iso_id or "none",
-            "source": utility.data_source_type,
-            "cadence": utility.cadence,
-            "verification": utility.verification.status,
-        },
+        "tags": {**tags_of(utility), "verification": utility.verification.status},
     }
 
 
@@ -116,17 +106,18 @@ def _raw(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
     def raw_features(context: dg.AssetExecutionContext, config: FetchOptions) -> Events:
         key = dg.AssetKey([RAW, code])
         try:
-            result = fetch(
-                utility,
-                context.partition_key,
-                source=partial(source_for, utility, options=platform.source_options),
-                lake=platform.lake,
-                staging=platform.settings.staging_dir,
-                now=platform.now(),
-                progress=_progress(context, platform),
-                force=config.force,
-                run_id=context.run.run_id,
-            )
+            with alone_at(utility, platform.settings.staging_dir):
+                result = fetch(
+                    utility,
+                    context.partition_key,
+                    source=partial(source_for, utility, options=platform.source_options),
+                    lake=platform.lake,
+                    staging=platform.settings.staging_dir,
+                    now=platform.now(),
+                    progress=_progress(context, code, platform),
+                    force=config.force,
+                    run_id=context.run.run_id,
+                )
         except SourceError as error:
             name = "fields_as_configured" if isinstance(error, ContractError) else "count_equals_server"
             yield check_result(Check(name, False, True, str(error)), key)
@@ -162,11 +153,12 @@ def _sections(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition
         with plain_failures():
             held = held_by(platform.lake, code, snapshot)
         if held != snapshot and is_normalized(utility, held, platform.lake):
-            yield from _unchanged(key, held)
+            yield from unchanged(key, SECTION_CHECKS, held)
             return
         # a config that changed since makes the rows that stand for this snapshot anew, where they stand
         with (
             plain_failures(),
+            platform.turn(),
             prepared_sections(
                 utility,
                 held,
@@ -212,23 +204,31 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(RECORDS)},
     )
     def feeders(context: dg.AssetExecutionContext) -> Events:
-        with plain_failures():
-            held = held_by(platform.lake, code, context.partition_key)
-        prepared = prepare_records(utility, held, platform.lake)
-        check = keys_unique(prepared.records.height, prepared.distinct, 0)
-        yield check_result(check, key)
-        refuse_if_blocked([check])
-        prepared.commit(platform.lake, context.run.run_id)
-        yield dg.MaterializeResult(
-            asset_key=key, metadata=_record_metadata(prepared.records, prepared.disagreeing)
-        )
+        lake, run_id = platform.lake, context.run.run_id
+        with plain_failures(), platform.turn():
+            held = held_by(lake, code, context.partition_key)
+            inputs = inputs_of(utility, held, lake, (RAW_FEATURES, SECTIONS))
+            if held != context.partition_key and stands(lake, RECORDS, utility, held, inputs):
+                yield from unchanged(key, ["record_keys_are_unique"], held)
+                return
+            prepared = prepare_records(utility, held, lake)
+            check = keys_unique(prepared.records.height, prepared.distinct, 0)
+            yield check_result(check, key)
+            refuse_if_blocked([check])
+            prepared.commit(lake, run_id)
+            changes = refresh_changes(lake, code, held, run_id)
+            remember(lake, RECORDS, utility, held, inputs, run_id)
+        metadata = _record_metadata(prepared.records, prepared.disagreeing)
+        counts = changes.group_by("resource", "previous_snapshot", "change").len("feeders").sort(pl.all())
+        yield dg.MaterializeResult(asset_key=key, metadata={**metadata, "changes": markdown(counts)})
 
     return feeders
 
 
-def _unchanged(key: dg.AssetKey, held: str) -> Events:
-    message = f"the source has not changed since {held}, whose rows the _latest views show"
-    for name in SECTION_CHECKS:
+def unchanged(key: dg.AssetKey, checks: Iterable[str], held: str) -> Events:
+    """What an asset tells of a month whose rows stand under an earlier one, made from what is there now."""
+    message = f"nothing has changed since {held}, whose rows the _latest views show"
+    for name in checks:
         yield check_result(Check(name, True, False, message), key)
     yield dg.MaterializeResult(asset_key=key, metadata={"unchanged since": held})
 
@@ -289,12 +289,12 @@ def _record_metadata(records: pl.DataFrame, disagreeing: dict[str, int]) -> dict
     }
 
 
-def _progress(context: dg.AssetExecutionContext, platform: Platform) -> Progress:
+def _progress(context: dg.AssetExecutionContext, code: str, platform: Platform) -> Progress:
     """Log a line at every tenth of a layer, so that a long pull is seen to move."""
     told: dict[str, int] = {}
 
     def progress(layer: str, done: int, total: int) -> None:
-        platform.watch(layer, done, total)
+        platform.watch(f"{code}: {layer}", done, total)
         tenth = 10 * done // max(total, 1)
         if told.get(layer) != tenth:
             told[layer] = tenth

@@ -31,10 +31,10 @@ def hc(
     [
         (("ingest",), 2, "give --utility"),
         (("ingest", "--utility", "pgee"), 2, "did you mean pge?"),
-        (("ingest", "--utility", "pge", "--category", "file"), 2, "no utility fits"),
+        (("ingest", "--utility", "pge", "--category", "file"), 2, "no utility that can be fetched fits"),
         (("ingest", "--utility", "pge", "--snapshot", "2025-02"), 1, "holds only today's data"),
         (("ingest", "--utility", "pge", "--snapshot", "2025-02", "--force"), 2, "only the running snapshot"),
-        (("ingest", "--utility", "pge", "--snapshot", "2026-13"), 2, "has no snapshot 2026-13"),
+        (("ingest", "--utility", "pge", "--snapshot", "2026-13"), 2, "is no snapshot"),
         (("rebuild", "--utility", "pge", "--snapshot", "2020-01"), 2, "has no snapshot 2020-01"),
         (("rebuild", "--utility", "pge"), 2, "the lake has no raw rows of pge"),
         (("rebuild", "--utility", "pge", "--snapshot", "2026-01"), 1, "no raw snapshot 2026-01"),

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from hc_platform.catalog import Catalog
-from hc_platform.catalog.models import Auth
 from hc_platform.definitions import build_definitions
 from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
@@ -24,7 +23,8 @@ from hc_platform.hosting_capacity.tables import (
 )
 from hc_platform.lake.warehouse import connect
 from hc_platform.orchestration import utility_assets
-from hc_platform.orchestration.automation import upkeep_job, upstream_edits
+from hc_platform.orchestration.automation import upkeep_job
+from hc_platform.orchestration.hosts import host_pool
 from hc_platform.orchestration.local_runs import holders, run_national, run_utility
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.snapshots import snapshot_at
@@ -140,61 +140,6 @@ def test_a_dead_server_is_a_failed_run_in_the_log(
     runs = dead.lake.scan(INGESTION_RUNS).collect()
     assert set(runs["status"]) == {"failed"}
     assert "127.0.0.1:9" in runs["error_message"][0]
-
-
-def test_the_schedule_asks_for_one_run_for_each_utility(
-    definitions: dg.Definitions, instance: dg.DagsterInstance
-) -> None:
-    schedule = definitions.resolve_schedule_def("monthly_ingest")
-    context = dg.build_schedule_context(
-        instance,
-        scheduled_execution_time=datetime(2026, 11, 3, 6, tzinfo=UTC),
-        repository_def=definitions.get_repository_def(),
-    )
-    data = schedule.evaluate_tick(context)
-    asked = {
-        r.tags["utility"]: (r.partition_key, [k.to_user_string() for k in r.asset_selection])
-        for r in data.run_requests
-    }
-    assert asked == {
-        code: (
-            "2026-11",
-            [f"{layer}/{code}" for layer in (*LAYERS, "feeder_locations", "feeder_substations")],
-        )
-        for code in ("pepco", "pge")
-    }
-
-
-def test_the_edit_sensor_requests_what_is_newer_than_the_lake(
-    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    definitions = build_definitions(platform)
-
-    def tick(cursor: str | None = None) -> dg.SensorResult | Any:
-        context = dg.build_sensor_context(instance, cursor=cursor, definitions=definitions)
-        return upstream_edits(platform).evaluate_tick(context)
-
-    assert tick().run_requests == []  # what was never ingested is the schedule's
-    assert run_utility(definitions, instance, "pepco", NOW).success
-    assert run_utility(definitions, instance, "pge", NOW).success
-    first = tick()
-    assert first.run_requests == []
-    assert "nothing is newer" in (first.skip_message or "")
-
-    held = platform.lake.scan(SOURCE_LAYERS, utility_code="pepco").collect()
-    older = held.with_columns(pl.col("source_edited_at") - pl.duration(days=3))
-    platform.lake.replace(SOURCE_LAYERS, {"utility_code": "pepco", "snapshot": NOW}, older)
-    second = tick()
-    assert [(r.tags["utility"], r.partition_key) for r in second.run_requests] == [("pepco", NOW)]
-
-    # a secret that is not set, or anything else, of one utility is not the others' trouble
-    broken = platform.catalog["pge"].model_copy(update={"auth": Auth(secret="HC_NOT_SET")})
-    monkeypatch.delenv("HC_NOT_SET", raising=False)
-    with_broken = replace(platform, catalog=Catalog({**platform.catalog, "pge": broken}))
-    context = dg.build_sensor_context(instance, definitions=definitions)
-    third = upstream_edits(with_broken).evaluate_tick(context)
-    assert [r.tags["utility"] for r in third.run_requests] == ["pepco"]
-    assert third.cursor == "0"  # both were asked
 
 
 def test_raw_rows_that_were_never_normalized_are_not_passed_over_when_the_source_rests(
@@ -345,7 +290,7 @@ def test_a_pull_that_came_short_is_tried_again_within_the_run(
 
 
 def test_who_holds_a_hosts_slot_is_told(platform: Platform, tmp_path: Path) -> None:
-    pool = utility_assets.host_pool(platform.catalog["pepco"])
+    pool = host_pool(platform.catalog["pepco"])
     with dg.instance_for_test(overrides={"concurrency": {"pools": {"default_limit": 1}}}) as instance:
         assert holders(instance, pool) == []
         instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
