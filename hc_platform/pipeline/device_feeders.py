@@ -21,7 +21,7 @@ from hc_platform.geo.tables import DEVICE_FEEDERS
 from hc_platform.hosting_capacity.tables import RECORDS, SECTIONS
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.near import M_PER_DEGREE, newest_sections
-from hc_platform.pipeline.pieces import BATCH_ROWS, DRAWN
+from hc_platform.pipeline.pieces import BATCH_ROWS, SERVED
 from hc_platform.pipeline.reference import reference
 from hc_platform.reference.reading import opened
 from hc_platform.reference.tables import COUNTIES, UTILITY_TERRITORIES
@@ -122,7 +122,7 @@ def lines_near_points(
     high = radius_m / M_PER_DEGREE
     for code, snapshot in sorted(newest.items()):
         for batch in lake.batches(SECTIONS, BATCH_ROWS, utility_code=code, snapshot=snapshot):
-            rows = batch.filter(DRAWN & pl.col("bbox_west").is_not_null())
+            rows = batch.filter(SERVED & pl.col("bbox_west").is_not_null())
             west, south, east, north = (
                 rows[f"bbox_{side}"].to_numpy() for side in ("west", "south", "east", "north")
             )

@@ -12,7 +12,7 @@ import polars as pl
 from hc_platform.geo.nearby import nearby
 from hc_platform.hosting_capacity.tables import RECORDS, SECTIONS
 from hc_platform.lake.store import Lake
-from hc_platform.pipeline.pieces import DRAWN
+from hc_platform.pipeline.pieces import SERVED
 
 SERVED_M: Final = 300.0
 """A published line no farther than this says whose grid a place is on (research: api_map_geodata.md, section 1)."""
@@ -32,7 +32,7 @@ def feeders_near(lake: Lake, lat: float, lon: float, radius_km: float) -> pl.Dat
         return _FOUND
     lines = (
         lake.scan(SECTIONS)
-        .filter(there & _meets(lat, lon, radius_km * 1000.0) & DRAWN)
+        .filter(there & _meets(lat, lon, radius_km * 1000.0) & SERVED)
         .select(
             "utility_code",
             "snapshot",

@@ -9,12 +9,20 @@ from typing import Final
 
 import polars as pl
 
+from hc_platform.catalog.fields import CAPACITY_COLUMNS
 from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake
 
 BATCH_ROWS: Final = 50_000
 DRAWN: Final = pl.col("geometry").is_not_null() & (pl.col("grain") != "der")
 """The rows whose geometry is a feeder's, or a tile's or point's own; where a generator stands no feeder need run."""
+_EMPTY_TILE: Final = (
+    (pl.col("grain") == "tile")
+    & (pl.col("value_status") == "not_published")
+    & pl.all_horizontal(pl.col("feeder_id_external", *CAPACITY_COLUMNS).is_null())
+)
+SERVED: Final = DRAWN & ~_EMPTY_TILE
+"""Of these, the ones that say whose grid a place is on: a regular grid has tiles under which no feeder lies."""
 BOX: Final = ("bbox_west", "bbox_south", "bbox_east", "bbox_north")
 _PIECE: Final = {"layer": pl.String, "feature_key": pl.String, "feeder_id_external": pl.String}
 

@@ -137,6 +137,26 @@ def test_a_charger_registered_at_another_utility_than_its_line_says_is_warned_of
     assert not checks["utilities_agree"].blocking
 
 
+@pytest.mark.parametrize(
+    ("tile", "expected"),
+    [
+        ({"value_status": "not_published"}, ("other", "F")),
+        ({"value_status": "redacted"}, ("test", "tile")),
+        ({"hosting_capacity_max_mw": 2.0}, ("test", "tile")),
+        ({"feeder_id_external": "G", "value_status": "not_published"}, ("test", "G")),
+    ],
+)
+def test_a_tile_under_which_nothing_lies_says_nothing_of_whose_grid_it_is(
+    bench: Bench, tile: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    square = section(None, shapely.box(-95.0, 38.4, -94.9, 38.6), key="tile", grain="tile")
+    fill(bench.lake, [square | tile])
+    fill(bench.lake, [section("F", LINE)], partition={"utility_code": "other", "snapshot": SNAPSHOT})
+    register(bench, home=(38.501, -94.95, None))
+    best = prepare_devices(bench.lake, CATALOG, Settings(), NOW).row(0, named=True)
+    assert (best["utility_code"], best["feeder_id_external"]) == expected
+
+
 def test_no_chargers_and_no_lines_give_no_rows(bench: Bench) -> None:
     assert prepare_devices(bench.lake, CATALOG, Settings(), NOW).is_empty()
 

@@ -14,6 +14,7 @@ from hc_platform_tests.pipeline.placing import CODE, fill, record, section
 from hc_platform_tests.pipeline.stub import Bench
 
 GEOD = Geod(ellps="WGS84")
+TILE = shapely.box(-95.0, 38.45, -94.9, 38.55)
 
 
 def brute_m(line: shapely.Geometry, lat: float, lon: float) -> float:
@@ -59,6 +60,7 @@ def test_the_newest_snapshot_answers_each_feeder_once_with_what_room_it_has(benc
         section("F", line, key="a", resource="load"),
         section(None, line, key="loose"),
         section("sun", shapely.Point(-94.95, 38.501), key="roof", grain="der"),
+        section(None, TILE, key="empty", grain="tile", value_status="not_published"),
     ]
     records = [
         record("F", feeder_name="OAK 1101", remaining_capacity_mw=2.5),
