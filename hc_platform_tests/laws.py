@@ -27,7 +27,7 @@ def register() -> None:
     settings.register_profile("repeatable", common, derandomize=True, max_examples=_USUAL, phases=_AT_ONCE)
     settings.register_profile("shrink", common, derandomize=True, max_examples=_USUAL, phases=_MADE_SMALL)
     settings.register_profile(
-        "hunt", common, derandomize=False, database=None, max_examples=60 * _USUAL, phases=_AT_ONCE
+        "hunt", common, derandomize=False, database=None, max_examples=60 * _USUAL, phases=_MADE_SMALL
     )
     settings.load_profile("repeatable")
 
