@@ -66,20 +66,22 @@ def draw_utility(
     seed: int = 7,
     types: Mapping[str, Mapping[str, FieldType]] | None = None,
     extras: Mapping[str, Mapping[str, Sequence[Published]]] | None = None,
+    feeders: int | None = None,
 ) -> list[DrawnLayer]:
-    """Every layer of a config, deterministic by its code and the seed.
+    """Every layer of a config, deterministic by its code and the seed; a third as many feeders as rows, if not said.
 
+    A layer of feeders has a row for each but one, the others have `rows`.
     `types` and `extras`, by layer label, add what is known of the real layer: types of its fields, and more fields with
     values seen in them.
     """
     draw = Random(f"{seed}/{config.utility_code}")  # noqa: S311 - made-up data, the same for the same seed
     plans = [plan_layer(config, layer, (types or {}).get(layer.label)) for layer in config.layers]
-    feeders = _feeders(max(8, rows // 3), plans, draw)
+    made = _feeders(feeders or max(8, rows // 3), plans, draw)
     return [
         _draw_layer(
             plan,
             rows,
-            feeders,
+            made,
             Random(f"{seed}/{config.utility_code}/{plan.layer.label}"),  # noqa: S311
             (extras or {}).get(plan.layer.label, {}),
         )
