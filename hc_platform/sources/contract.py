@@ -13,6 +13,7 @@ from hc_platform.catalog.fields import Cadence
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.sources.base import LayerDescription, published_name
+from hc_platform.sources.discovery import passed_over
 
 FindingKind = Literal[
     "renamed_field",
@@ -97,6 +98,8 @@ def findings_of(
         findings.append(finding("unchecked", False, "its fields were not told, so they were not checked"))
     else:
         findings += [finding(*told) for told in _fields(layer, found, known)]
+    # of a service that rotates, a newer publication is there which does not fit
+    findings += [finding("stale_service", False, told) for told in passed_over(found.looked)]
     if found.count == 0:
         findings.append(finding("empty", True, f"has no rows under where: {layer.where}"))
     age = now - found.edited_at if found.edited_at else timedelta(0)

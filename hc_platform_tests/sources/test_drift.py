@@ -14,6 +14,7 @@ from hc_platform.catalog.loading import load_config
 from hc_platform.sources import SourceError
 from hc_platform.sources.base import LayerDescription
 from hc_platform.sources.contract import Finding, KnownLayer, findings_of, likeliest
+from hc_platform.sources.discovery import Candidate, Looked
 from hc_platform.sources.saved import describe_saved
 from hc_platform_tests.hosting_capacity.making import config
 
@@ -130,6 +131,17 @@ def test_a_rotating_service_may_rename_its_layers() -> None:
     found = replace(FOUND, name="Carolinas June 2026")
     told = only(findings(found, KnownLayer("Carolinas May 2026", 3, FIELDS), keys, **nameless))
     assert not told.blocking
+
+
+def test_a_newer_publication_that_was_passed_over_makes_the_service_stale() -> None:
+    older = Looked(Candidate("HC_MAR2026", "http://127.0.0.1:9/a"), "chosen")
+    newer = Looked(
+        Candidate("HC_JUN2026", "http://127.0.0.1:9/b"), "lacks_fields", "lacks the field(s) FeederId"
+    )
+    found = only(findings(replace(FOUND, looked=(newer, older))))
+    assert (found.kind, found.blocking) == ("stale_service", False)
+    assert found.message == "HC_JUN2026 was passed over: lacks the field(s) FeederId"
+    assert findings(replace(FOUND, looked=(older,))) == []
 
 
 def test_no_rows_block_and_old_data_are_told() -> None:
