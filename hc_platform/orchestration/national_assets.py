@@ -51,8 +51,11 @@ def national_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         description="All utilities' feeder records: one Delta table, of which feeders/<utility> writes the partitions.",
         metadata={"dagster/column_schema": column_schema(RECORDS)},
         check_specs=[
-            dg.AssetCheckSpec(name, asset=records_key, blocking=True)
-            for name in ("records_are_unique", "values_are_in_vocabulary")
+            *(
+                dg.AssetCheckSpec(name, asset=records_key, blocking=True)
+                for name in ("records_are_unique", "values_are_in_vocabulary")
+            ),
+            dg.AssetCheckSpec("records_are_consistent", asset=records_key),
         ],
     )
     def hosting_capacity_records() -> Events:

@@ -9,6 +9,7 @@ import polars as pl
 
 from hc_platform.catalog import Catalog
 from hc_platform.checking import Check
+from hc_platform.hosting_capacity.consistency import records_consistent
 from hc_platform.hosting_capacity.derived_tables import SUMMARIES
 from hc_platform.hosting_capacity.summaries import summarize
 from hc_platform.hosting_capacity.tables import (
@@ -22,7 +23,7 @@ from hc_platform.lake.store import Lake
 
 
 def check_records(lake: Lake) -> list[Check]:
-    """Unique keys over all utilities, and no utility or resource that the schema does not know."""
+    """Unique keys over all utilities, no word that the schema does not know, and what every record must keep."""
     keys = lake.scan(RECORDS).select(RECORDS.key).collect()
     repeats = keys.height - keys.n_unique()
     closed = {c.name: c.values for c in RECORDS.columns if c.values}
@@ -44,6 +45,7 @@ def check_records(lake: Lake) -> list[Check]:
             str(outside or "all closed columns hold known values"),
             {},
         ),
+        records_consistent(lake.scan(RECORDS)),
     ]
 
 
