@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from hc_platform.catalog import Catalog
 from hc_platform.definitions import build_definitions
@@ -17,7 +18,14 @@ from hc_platform.settings import PROJECT_DIR, Settings
 SNAPSHOT = Path(__file__).with_name("definitions_snapshot.json")
 
 
-def described(definitions: dg.Definitions) -> dict[str, Any]:
+EXAMPLE = "pepco"
+"""The utility whose assets the snapshot shows whole; of all others it has a line."""
+
+OF_SOME = ("optional_layers_present", "newest_publication_taken")
+"""Checks of raw_features that only the utilities with such layers have."""
+
+
+def assets_of(definitions: dg.Definitions) -> dict[str, dict[str, Any]]:
     graph = definitions.resolve_asset_graph()
     assets = {}
     for key in sorted(graph.get_all_asset_keys(), key=lambda k: k.to_user_string()):
@@ -36,27 +44,103 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
             "automation": node.automation_condition is not None,
             "freshness": node.freshness_policy is not None,
         }
+    return assets
+
+
+def folded(deps: list[str], codes: set[str]) -> list[str]:
+    """feeders/a, feeders/b, ... -> feeders/*, where it is all utilities."""
+    by_layer: dict[str, set[str]] = {}
+    for dep in deps:
+        layer, _, code = dep.partition("/")
+        if code in codes:
+            by_layer.setdefault(layer, set()).add(code)
+    whole = {layer for layer, its in by_layer.items() if its == codes}
+    rest = [d for d in deps if d.partition("/")[0] not in whole or d.partition("/")[2] not in codes]
+    return sorted([*rest, *(f"{layer}/*" for layer in whole)])
+
+
+def shape(assets: dict[str, dict[str, Any]], code: str) -> dict[str, Any]:
+    """A utility's assets without what is its own: group, tags, pool, calendar."""
+    own = ("group", "tags", "pools", "partitions")
+    of_it = {name: asset for name, asset in assets.items() if name.endswith(f"/{code}")}
+    plain = {name: {k: v for k, v in asset.items() if k not in own} for name, asset in of_it.items()}
+    return json.loads(json.dumps(plain).replace(f"/{code}", "/*"))  # type: ignore[no-any-return]
+
+
+def described(definitions: dg.Definitions) -> dict[str, Any]:
+    assets = assets_of(definitions)
+    codes = {name.partition("/")[2] for name in assets if name.startswith("raw_features/")}
+    shared = {name: a for name, a in assets.items() if name.partition("/")[2] not in codes}
     repository = definitions.get_repository_def()
+    raw = {code: assets[f"raw_features/{code}"] for code in sorted(codes)}
     return {
-        "assets": assets,
+        "utilities": {
+            code: " ".join([a["group"], a["partitions"] or "", *a["pools"]]) for code, a in raw.items()
+        },
+        EXAMPLE: {name: a for name, a in assets.items() if name.endswith(f"/{EXAMPLE}")},
+        "shared": {name: {**a, "deps": folded(a["deps"], codes)} for name, a in shared.items()},
         "jobs": sorted(n for n in repository.job_names if not n.startswith("__")),
         "schedules": {s.name: s.cron_schedule for s in repository.schedule_defs},
         "sensors": sorted(s.name for s in repository.sensor_defs),
     }
 
 
-def test_the_graph_is_as_recorded(shipped: Catalog, tmp_path: Path) -> None:
-    """After a change that is meant: HC_UPDATE_SNAPSHOT=1 make test TESTS=hc_platform_tests/orchestration."""
-    now = described(build_definitions(Platform(Settings(data_dir=tmp_path), shipped)))
+@pytest.fixture(scope="module")
+def definitions(shipped: Catalog, tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    data = tmp_path_factory.mktemp("data")
+    return build_definitions(Platform(Settings(data_dir=data), shipped))
+
+
+def test_the_graph_is_as_recorded(definitions: dg.Definitions) -> None:
+    """After a change that is meant: HC_UPDATE_SNAPSHOT=1 make test TESTS=hc_platform_tests/orchestration.
+
+    A new config is a line in `utilities`.
+    """
+    now = described(definitions)
     if os.environ.get("HC_UPDATE_SNAPSHOT"):
         SNAPSHOT.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
     assert now == json.loads(SNAPSHOT.read_text())
 
 
-def test_hosts_share_a_pool_and_utilities_do_not_share_assets(shipped: Catalog, tmp_path: Path) -> None:
-    assets = described(build_definitions(Platform(Settings(data_dir=tmp_path), shipped)))["assets"]
+def test_all_utilities_have_the_shape_that_is_recorded_of_one(
+    definitions: dg.Definitions, shipped: Catalog
+) -> None:
+    assets = assets_of(definitions)
+    wanted = shape(assets, EXAMPLE)
+    for code, config in shipped.items():
+        if not config.fetchable:
+            assert shape(assets, code) == {}
+            continue
+        its = shape(assets, code)
+        raw, usual = its["raw_features/*"], wanted["raw_features/*"]
+        raw["kinds"] = usual["kinds"]
+        raw["checks"] = [c for c in raw["checks"] if c not in OF_SOME]
+        assert its == wanted, code
+        tags = assets[f"sections/{code}"]["tags"]
+        assert tags["utility"] == code
+        assert tags["state"] == "-".join(config.states)
+        assert {"wave", "parent", "cadence", "iso", "source", "verification"} <= set(tags)
+
+
+def test_groups_stay_readable(definitions: dg.Definitions, shipped: Catalog) -> None:
+    """A group is a state's or a parent's; none has more utilities than fit a screen."""
+    assets = assets_of(definitions)
+    groups: dict[str, set[str]] = {}
+    for code, config in shipped.items():
+        if config.fetchable:
+            groups.setdefault(assets[f"raw_features/{code}"]["group"], set()).add(code)
+            its = {a["group"] for name, a in assets.items() if name.endswith(f"/{code}")}
+            assert len(its) == 1, code
+    assert max(map(len, groups.values())) <= 8, groups
+    for group, codes in groups.items():
+        if group.startswith("us_"):
+            assert all(shipped[code].states == [group[3:].upper()] for code in codes)
+
+
+def test_hosts_share_a_pool_and_utilities_do_not_share_assets(definitions: dg.Definitions) -> None:
+    assets = assets_of(definitions)
     pools = {name: a["pools"] for name, a in assets.items() if name.startswith("raw_features/")}
-    assert pools["raw_features/coned"] == pools["raw_features/rie"] == ["host_services_arcgis_com"]
+    assert pools["raw_features/coned"] == pools["raw_features/cmp"] == ["host_services_arcgis_com"]
     assert pools["raw_features/sce"] == ["host_drpep_sce_com"]
     assert all(not a["pools"] for name, a in assets.items() if not name.startswith("raw_features/"))
 
