@@ -33,8 +33,9 @@ class _Token:
     expires: float  # seconds since 1970
 
 
-_lock = threading.Lock()
-_held: dict[str, _Token] = {}  # by a hash of who signs in where: one token serves all layers of a process
+# by a hash of who signs in where: one token serves all layers of a process, and one thread at a time asks for it
+_held: dict[str, _Token] = {}
+_locks: dict[str, threading.Lock] = {}
 
 
 def http_for(
@@ -87,7 +88,7 @@ def _token(
         return word
     form = _form(auth, headers, word, identity)
     key = hashlib.blake2b(repr((auth.token_url, sorted(form.items()))).encode()).hexdigest()
-    with _lock:
+    with _locks.setdefault(key, threading.Lock()):
         held = _held.get(key)
         if held is None or held.text == refused or held.expires < time.time() + _MARGIN_S:
             held = _held[key] = _sign_in(code, auth, options, headers, form)
