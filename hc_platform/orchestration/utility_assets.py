@@ -22,7 +22,7 @@ from hc_platform.orchestration.metadata import bar, check_result, column_schema,
 from hc_platform.orchestration.partitions import PARTITIONS, STALE_AFTER
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.changes import refresh_changes
-from hc_platform.pipeline.feeders import prepare_records
+from hc_platform.pipeline.feeders import PreparedRecords, prepare_records
 from hc_platform.pipeline.fetch import Fetched, fetch
 from hc_platform.pipeline.normalize import held_by, is_normalized, prepared_sections, previous_sections
 from hc_platform.pipeline.standing import inputs_of, remember, stands
@@ -218,7 +218,7 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
             prepared.commit(lake, run_id)
             changes = refresh_changes(lake, code, held, run_id)
             remember(lake, RECORDS, utility, held, inputs, run_id)
-        metadata = _record_metadata(prepared.records, prepared.disagreeing)
+        metadata = _record_metadata(prepared)
         counts = changes.group_by("resource", "previous_snapshot", "change").len("feeders").sort(pl.all())
         yield dg.MaterializeResult(asset_key=key, metadata={**metadata, "changes": markdown(counts)})
 
@@ -273,7 +273,8 @@ def _raw_metadata(result: Fetched) -> dict[str, Any]:
     return metadata
 
 
-def _record_metadata(records: pl.DataFrame, disagreeing: dict[str, int]) -> dict[str, Any]:
+def _record_metadata(prepared: PreparedRecords) -> dict[str, Any]:
+    records = prepared.records
     by_resource = records.group_by("resource").agg(
         pl.len().alias("feeders"),
         pl.col("hosting_capacity_mw").sum().round(3).alias("hosting MW"),
@@ -285,7 +286,10 @@ def _record_metadata(records: pl.DataFrame, disagreeing: dict[str, int]) -> dict
         "dagster/row_count": records.height,
         "by resource": markdown(by_resource.sort("resource")),
         "constraints": bar(dict(binding.iter_rows())),
-        "sections disagree on": str({k: v for k, v in disagreeing.items() if v} or "nothing"),
+        "sections disagree on": str({k: v for k, v in prepared.disagreeing.items() if v} or "nothing"),
+        "generators without a known feeder": str(
+            prepared.unplaced if prepared.unplaced["generators"] else "none"
+        ),
     }
 
 

@@ -14,6 +14,7 @@ from hc_platform.hosting_capacity.tables import RAW_FEATURES, SECTIONS, SOURCE_L
 from hc_platform.lake.store import Lake
 
 SNAPSHOT = "2026-05"
+FEEDER = {"Id": "feeder_id_external"}
 AT = datetime(2026, 5, 20, 12, tzinfo=UTC)
 
 
@@ -65,6 +66,11 @@ def raw(
 def normal(made: UtilityConfig, rows: Sequence[dict[str, Any]], **more: Any) -> Normalized:
     """The first layer's rows, normalized in one batch."""
     return normalize(raw(made, rows), made, made.layers[0], snapshot=SNAPSHOT, **more)
+
+
+def column(done: Normalized, name: str, resource: str = "generation") -> list[Any]:
+    """One column of one resource's sections."""
+    return done.sections.filter(pl.col("resource") == resource)[name].to_list()
 
 
 def put(lake: Lake, made: UtilityConfig, frames: Sequence[pl.DataFrame], snapshot: str = SNAPSHOT) -> None:

@@ -7,15 +7,9 @@ import pytest
 
 from hc_platform.geo.geometry import describe
 from hc_platform.hosting_capacity.lookups import lookup_of
-from hc_platform.hosting_capacity.sections import Normalized, normalize
+from hc_platform.hosting_capacity.sections import normalize
 from hc_platform.hosting_capacity.tables import REJECTED_FEATURES, SECTIONS
-from hc_platform_tests.hosting_capacity.making import SNAPSHOT, config, normal, raw
-
-FEEDER = {"Id": "feeder_id_external"}
-
-
-def column(done: Normalized, name: str, resource: str = "generation") -> list[Any]:
-    return done.sections.filter(pl.col("resource") == resource)[name].to_list()
+from hc_platform_tests.hosting_capacity.making import FEEDER, SNAPSHOT, column, config, normal, raw
 
 
 def test_the_columns_are_the_tables_columns() -> None:
@@ -101,45 +95,6 @@ def test_a_ceiling_keeps_its_value_and_is_marked() -> None:
     done = normal(made, [{"Id": "1", "Cap": v} for v in (9999, 10000, 10001, 0, None)])
     assert column(done, "hosting_capacity_mw") == [9.999, 10.0, 10.001, 0.0, None]
     assert column(done, "censored") == ["none", "at_ceiling", "at_ceiling", "at_floor", "none"]
-
-
-CONSTRAINTS = {
-    "unit": "kw",
-    "ceiling": 10000,
-    "ceilings": {"F": 20000},
-    "nulls": {"-1": "not_published"},
-    "columns": {"V": "voltage", "T": "thermal", "F": "flicker"},
-}
-
-
-@pytest.mark.parametrize(
-    ("v", "t", "f", "metric", "named"),
-    [
-        (3000, 2000, 9000, "thermal", "T"),
-        (2000, 2000, 9000, "voltage", "V; T"),  # a tie: all are named, the config's first is the metric
-        (10000, 10000, 20000, "none", "V; T"),  # all at their own ceilings: nothing binds
-        (10000, 10000, 15000, "voltage", "V; T"),  # flicker is below its own ceiling, so the least one binds
-        (None, 12000, 18000, "thermal", "T"),  # thermal stands at its ceiling, flicker does not
-        (None, 10000, None, None, None),  # thermal does not bind, and of the others nothing is known
-        (-1, 5000, -1, "thermal", "T"),  # a sentinel is no least value
-        (0, 5000, 5000, "voltage", "V"),  # and zero is one
-        (None, None, None, None, None),
-    ],
-)
-def test_the_least_constraint_column_binds(v: Any, t: Any, f: Any, metric: Any, named: Any) -> None:
-    made = config({"constraint_columns": CONSTRAINTS, "field_map": FEEDER})
-    done = normal(made, [{"Id": "1", "V": v, "T": t, "F": f}])
-    assert (column(done, "constraining_metric"), column(done, "constraining_metric_raw")) == (
-        [metric],
-        [named],
-    )
-
-
-def test_a_constraints_name_is_classified_and_kept() -> None:
-    made = config({"field_map": {**FEEDER, "Why": "constraining_metric"}})
-    done = normal(made, [{"Id": "1", "Why": w} for w in ("Thermal", "Moon phase", None)])
-    assert column(done, "constraining_metric") == ["thermal", "other", None]
-    assert column(done, "constraining_metric_raw") == ["Thermal", "Moon phase", None]
 
 
 def test_ids_names_and_flags_are_read_as_published() -> None:
@@ -357,51 +312,12 @@ def test_no_rows_give_no_rows() -> None:
     assert (done.sections.height, done.rejected.height, done.fetched) == (0, 0, 0)
 
 
-def _one_section(layer: dict[str, Any], *rows: dict[str, Any]) -> list[dict[str, Any]]:
-    made = config(layer)
-    return normalize(raw(made, rows), made, made.layers[0], snapshot=SNAPSHOT).sections.to_dicts()
-
-
-def test_a_published_none_is_a_constraint_and_not_a_missing_one() -> None:
-    layer = {
-        "field_map": {
-            "L": {"to": "constraining_metric", "nulls": ["Redacted"]},
-            "C": {"to": "hosting_capacity_mw", "unit": "mw"},
-        }
-    }
-    got = _one_section(layer, *[{"L": text, "C": 1} for text in ("None", "Thermal", "Redacted", " ", None)])
-    assert [(r["constraining_metric"], r["constraining_metric_raw"]) for r in got] == [
-        ("none", "None"), ("thermal", "Thermal"), (None, None), (None, None), (None, None),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("published", "metric"),
-    [
-        ({"TH": "0.2", "VO": "5"}, "thermal"),
-        ({"TH": "<=0.1", "VO": "5"}, "thermal"),  # at most 0.1: less than 5 whatever it is
-        ({"TH": "about one", "VO": "5"}, None),  # cannot be read: it may bind
-        ({"TH": None, "VO": "10"}, None),  # the other stands at its ceiling: only the missing one can bind
-        ({"TH": None, "VO": "5"}, "voltage"),
-        ({"TH": "10", "VO": "10"}, "none"),
-        ({"TH": None, "VO": None}, None),
-    ],
-)
-def test_what_binds_among_columns_that_are_not_all_points(
-    published: dict[str, Any], metric: str | None
-) -> None:
-    layer = {
-        "field_map": {"C": {"to": "hosting_capacity_mw", "unit": "mw"}},
-        "constraint_columns": {"unit": "mw", "ceiling": 10, "columns": {"TH": "thermal", "VO": "voltage"}},
-    }
-    [row] = _one_section(layer, {"C": 1, **published})
-    assert row["constraining_metric"] == metric
-
-
 def test_the_mark_of_the_point_is_not_that_of_its_bounds() -> None:
     capacity = {"HI": "hosting_capacity_max_mw", "C": "hosting_capacity_mw"}
     layer = {"field_map": {f: {"to": to, "unit": "mw", "ceiling": 10} for f, to in capacity.items()}}
-    got = _one_section(layer, {"C": 3, "HI": 10}, {"C": 10, "HI": 10}, {"C": None, "HI": 10})
+    got = normal(
+        config(layer), [{"C": 3, "HI": 10}, {"C": 10, "HI": 10}, {"C": None, "HI": 10}]
+    ).sections.to_dicts()
     assert [r["censored"] for r in got] == ["none", "at_ceiling", "at_ceiling"]
 
 
@@ -412,7 +328,5 @@ def test_null_words_of_a_phase_field_are_heeded() -> None:
             "C": {"to": "hosting_capacity_mw", "unit": "mw"},
         }
     }
-    assert [r["phase_config"] for r in _one_section(layer, {"P": "A", "C": 1}, {"P": "B", "C": 1})] == [
-        None,
-        "B",
-    ]
+    done = normal(config(layer), [{"P": "A", "C": 1}, {"P": "B", "C": 1}])
+    assert column(done, "phase_config") == [None, "B"]
