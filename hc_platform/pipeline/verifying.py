@@ -6,7 +6,7 @@ drift (`sources.contract`), how a source is asked (`sources`).
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,8 +17,8 @@ from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
 from hc_platform.lake.store import Lake
 from hc_platform.pipeline.snapshots import newest_pull
-from hc_platform.sources.base import LayerDescription, SourceError
-from hc_platform.sources.contract import Finding, KnownLayer, findings_of
+from hc_platform.sources.base import AbsentError, ContractError, LayerDescription, SourceError
+from hc_platform.sources.contract import Finding, FindingKind, KnownLayer, findings_of
 
 Describe = Callable[[UtilityConfig, LayerConfig], LayerDescription]
 
@@ -72,9 +72,11 @@ def _verified(
     try:
         found = describe(config, layer)
     except SourceError as error:
-        findings = [Finding(layer.label, "unreachable" if error.retryable else "moved", True, str(error))]
+        findings = [Finding(layer.label, _kind(error), True, str(error))]
     else:
         findings = findings_of(config, layer, found, known, now)
+    if layer.optional and known is None:  # a pull leaves it out, unless nobody can tell whether it is there
+        findings = [replace(f, blocking=f.blocking and f.kind == "unreachable") for f in findings]
     return {
         "utility_code": config.utility_code,
         "layer": layer.label,
@@ -89,3 +91,9 @@ def _verified(
         "source_edited_at": found.edited_at if found else None,
         "config_hash": config.fingerprint,
     }
+
+
+def _kind(error: SourceError) -> FindingKind:
+    if isinstance(error, AbsentError):
+        return "moved"
+    return "gone_field" if isinstance(error, ContractError) else "unreachable"

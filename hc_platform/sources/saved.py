@@ -12,7 +12,7 @@ from hc_platform import arcgis
 from hc_platform.arcgis.metadata import layer_info
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.sources.base import LayerDescription, SourceError
+from hc_platform.sources.base import AbsentError, LayerDescription, SourceError
 
 
 def describe_saved(folder: Path, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
@@ -34,7 +34,7 @@ def describe_saved(folder: Path, config: UtilityConfig, layer: LayerConfig) -> L
     fitting = [x for x in (*described, *listed) if _fits(x, layer)]
     if not fitting:
         there = ", ".join(sorted({f"{x['name']!r} ({x['id']})" for x in (*described, *listed)})) or "none"
-        raise SourceError(f"{where}: no saved answer knows this layer; they know: {there}")
+        raise AbsentError(f"{where}: no saved answer knows this layer; they know: {there}")
     names = {(x["name"], x["id"]) for x in fitting}
     if len(names) > 1:
         several = ", ".join(f"{name!r} ({index})" for name, index in sorted(names))

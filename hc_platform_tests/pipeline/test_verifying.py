@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
 from hc_platform.pipeline.verifying import known_layers, record, verify
-from hc_platform.sources import SourceError
+from hc_platform.sources import AbsentError, ContractError, SourceError
 from hc_platform.sources.base import LayerDescription
 from hc_platform_tests.hosting_capacity.making import config, put, raw
 from hc_platform_tests.pipeline.stub import Bench
@@ -59,3 +61,25 @@ def test_what_a_layer_was_comes_from_its_last_pull(bench: Bench) -> None:
     verified = verify(MADE, describe, bench.lake, NOW)
     assert verified["verdict"].to_list() == ["broken", "ok"]
     assert [f["kind"] for f in json.loads(verified["findings"][0])] == ["retyped_field"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "blocks"),
+    [
+        (AbsentError("test, layer maybe: Invalid URL"), "moved", False),
+        (ContractError("test, layer maybe: no publication fits"), "gone_field", False),
+        (SourceError("test, layer maybe: 403"), "unreachable", True),
+    ],
+)
+def test_an_optional_layer_that_never_was_there_breaks_nothing(
+    bench: Bench, error: SourceError, kind: str, blocks: bool
+) -> None:
+    def describe(_: UtilityConfig, layer: LayerConfig) -> LayerDescription:
+        raise error
+
+    for optional in (True, False):
+        made = config({"title": "maybe", "optional": optional, "field_map": {}})
+        row = verify(made, describe, bench.lake, NOW).row(0, named=True)
+        (finding,) = json.loads(row["findings"])
+        assert (finding["kind"], finding["blocking"]) == (kind, blocks or not optional)
+        assert row["verdict"] == ("broken" if blocks or not optional else "look")
