@@ -13,6 +13,7 @@ import typer
 
 from hc_platform.catalog import Catalog, ConfigError, UtilityConfig, load_catalog
 from hc_platform.commands import charge, config, devices, tariffs
+from hc_platform.commands.changes import changes
 from hc_platform.commands.coverage import coverage
 from hc_platform.commands.near import near
 from hc_platform.commands.shared import DataDir
@@ -35,6 +36,7 @@ app.add_typer(devices.app, name="devices")
 app.add_typer(tariffs.app, name="tariffs")
 app.command()(near)
 app.command()(utilities)
+app.command()(changes)
 app.command()(coverage)
 
 
@@ -87,7 +89,7 @@ def ingest(
 ) -> None:
     """Fetch utilities and bring them into the tables, as runs on the instance that the UI shows."""
     if list_utilities:
-        utilities(data_dir)
+        utilities(data_dir=data_dir)
         return
     settings = _settings(data_dir)
     catalog = load_catalog(settings.configs)

@@ -11,6 +11,7 @@ import pytest
 
 from hc_platform.catalog import Catalog
 from hc_platform.definitions import build_definitions
+from hc_platform.geo.tables import FEEDER_LOCATIONS, FEEDER_SUBSTATIONS
 from hc_platform.hosting_capacity.tables import (
     INGESTION_RUNS,
     RAW_FEATURES,
@@ -28,6 +29,7 @@ from hc_platform.orchestration.hosts import host_pool
 from hc_platform.orchestration.local_runs import holders, run_national, run_utility
 from hc_platform.orchestration.platform import Platform
 from hc_platform.pipeline.snapshots import snapshot_at
+from hc_platform.reference.tables import COUNTIES
 from hc_platform.settings import Settings
 from hc_platform.sources import PartialPullError
 from hc_platform.sources.arcgis_source import ArcGISSource
@@ -246,11 +248,22 @@ def test_an_unchanged_month_makes_rows_anew_only_when_the_config_changed(
     first, made = month(9, platform.catalog)
     assert run_utility(first, instance, "pepco", "2026-09").success
     version = made.lake.version(SECTIONS)
+    derived = (SECTIONS, RECORDS, FEEDER_LOCATIONS, FEEDER_SUBSTATIONS)
+    versions = [made.lake.version(table) for table in derived]
 
     second, made = month(10, platform.catalog)
     outcome = run_utility(second, instance, "pepco", "2026-10")
-    assert outcome.materialized["sections/pepco"] == {"unchanged since": "2026-09"}
-    assert made.lake.version(SECTIONS) == version
+    for layer in (*LAYERS[1:], "feeder_locations", "feeder_substations"):
+        assert outcome.materialized[f"{layer}/pepco"] == {"unchanged since": "2026-09"}
+    assert [made.lake.version(table) for table in derived] == versions
+
+    # a reference table that is another now is read by the next run, though the source rests
+    counties = made.lake.scan(COUNTIES).collect()
+    made.lake.replace(COUNTIES, {}, counties)
+    again = run_utility(second, instance, "pepco", "2026-10")
+    assert again.materialized["feeders/pepco"] == {"unchanged since": "2026-09"}
+    assert made.lake.version(FEEDER_LOCATIONS) == versions[2] + 1
+    assert made.lake.version(FEEDER_SUBSTATIONS) == versions[3]
 
     in_watts = Catalog({"pepco": _with_unit(platform.catalog, "pepco", "w")["pepco"]})
     third, made = month(11, in_watts)
