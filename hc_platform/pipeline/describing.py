@@ -4,6 +4,7 @@ What belongs here: the rules of absent and past layers, the record of candidates
 described or a candidate chosen (`sources`), what is pulled then (`fetch`).
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,9 +15,10 @@ from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.source_tables import SOURCE_CANDIDATES
 from hc_platform.lake.store import Lake
-from hc_platform.pipeline.snapshots import period_of
+from hc_platform.pipeline.snapshots import known_layers, period_of
 from hc_platform.sources import AbsentError, ContractError, LayerSource, SourceError
 from hc_platform.sources.base import LayerDescription, match_fields
+from hc_platform.sources.contract import KnownLayer, findings_of
 from hc_platform.sources.discovery import Looked, passed_over
 from hc_platform.sources.vintage import Period
 
@@ -32,11 +34,13 @@ class PastSnapshotError(SourceError):
 class Described:
     """`layers`: those that are there. `left_out`: optional ones that are not, with the reason.
 
+    `findings`: what a person should know of them and does not hinder the pull, by layer.
     `candidates`: SOURCE_CANDIDATES rows; `passed_over`: those newer than the chosen, and why they were not taken.
     """
 
     layers: list[tuple[LayerConfig, LayerDescription]]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    findings: Mapping[str, list[str]] = field(default_factory=dict)
     candidates: pl.DataFrame = field(default_factory=SOURCE_CANDIDATES.empty)
     passed_over: Sequence[str] = ()
 
@@ -71,10 +75,11 @@ def describe_layers(
     source: SourceFor,
     lake: Lake,
     before: pl.DataFrame,
+    now: datetime,
     within: Period | None = None,
     run_id: str | None = None,
 ) -> Described:
-    """Describe every layer and hold it against the field contract; `before` is the newest pull's SOURCE_LAYERS.
+    """Describe every layer and hold it against its contract; `before` is the newest pull's SOURCE_LAYERS.
 
     An optional layer that does not exist, or never fitted, is left out; one that the newest pull had may not vanish.
     `within`: a past period. Whatever happens, the publications that were looked at are recorded.
@@ -82,14 +87,17 @@ def describe_layers(
     """
     layers: list[tuple[LayerConfig, LayerDescription]] = []
     left_out: dict[str, str] = {}
+    findings: dict[str, list[str]] = {}
     looked: dict[str, tuple[Looked, ...]] = {}
+    known = known_layers(before)
     candidates = SOURCE_CANDIDATES.empty()
     try:
         for layer in config.layers:
             try:
-                found = source(layer, within=within).describe(config, layer)
+                found = _described(source(layer, within=within), config, layer, before)
                 looked[layer.label] = found.looked
                 match_fields(config, layer, found)
+                findings[layer.label] = _as_configured(config, layer, found, known.get(layer.label), now)
             except (AbsentError, ContractError) as error:
                 looked.setdefault(layer.label, error.looked)
                 left_out[layer.label] = _may_lack(config, layer, error, snapshot, before, within)
@@ -105,7 +113,47 @@ def describe_layers(
             f"{config.utility_code}: none of its layers is there. {' '.join(left_out.values())}"
         )
     passed = [f"{layer.label}: {told}" for layer, found in layers for told in passed_over(found.looked)]
-    return Described(layers, left_out, candidates, passed)
+    return Described(layers, left_out, findings, candidates, passed)
+
+
+def _described(
+    source: LayerSource, config: UtilityConfig, layer: LayerConfig, before: pl.DataFrame
+) -> LayerDescription:
+    """The layer as it is now; of a file not written since its last pull, what it was then: nothing is downloaded."""
+    if layer.path:
+        edited_at = source.edited_at(config, layer)
+        same = (pl.col("layer") == layer.label) & (pl.col("source_edited_at") == edited_at)
+        for row in before.filter(same, pl.col("where_sql") == layer.where).iter_rows(named=True):
+            if row["source_url"] == layer.path:
+                return LayerDescription(
+                    url=row["source_url"],
+                    name=layer.label,
+                    layer_index=None,
+                    fields=json.loads(row["fields_json"]),
+                    object_id_field=row["object_id_field"],
+                    count=row["expected_count"],
+                    edited_at=edited_at,
+                    metadata=json.loads(row["metadata_json"]),
+                )
+    return source.describe(config, layer)
+
+
+def _as_configured(
+    config: UtilityConfig,
+    layer: LayerConfig,
+    found: LayerDescription,
+    known: KnownLayer | None,
+    now: datetime,
+) -> list[str]:
+    """What a person should know of the layer. Raises ContractError where pulling it would mislead."""
+    findings = findings_of(config, layer, found, known, now)
+    if grave := [f.message for f in findings if f.blocking]:
+        raise ContractError(
+            f"{config.utility_code}, layer {layer.label}: {'; '.join(grave)}. Mend utility_configs/"
+            f"{config.utility_code}.yaml (a type that is right goes to field_types), or look at the source: {found.url}",
+            looked=found.looked,
+        )
+    return [f.message for f in findings]
 
 
 def _may_lack(

@@ -95,7 +95,7 @@ def fetch(
     with _only_one(staging, config.utility_code), _logged(lake, config, snapshot, run_id) as log:
         before = newest_pull(lake, config.utility_code, until=snapshot)
         described = describe_layers(
-            config, snapshot, source=source, lake=lake, before=before, within=within, run_id=run_id
+            config, snapshot, source=source, lake=lake, before=before, now=now, within=within, run_id=run_id
         )
         pulled = _pull(config, snapshot, described, before, source, lake, staging, progress, force, run_id)
         result = replace(pulled, described=described)
@@ -215,7 +215,7 @@ def _layer_row(code: str, snapshot: str, pulled: _Pulled, described: Described) 
         "plan": pull.plan,
         "requests": pull.requests,
         "bytes": pull.bytes,
-        "notes": [*absent, *pull.notes],
+        "notes": [*absent, *described.findings.get(pulled.layer.label, []), *pull.notes],
         "fetched_at": pulled.at,
     }
 

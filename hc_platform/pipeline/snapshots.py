@@ -3,6 +3,7 @@
 What belongs here: naming snapshots and finding them in the lake. What does not: fetching (`fetch`).
 """
 
+import json
 from datetime import datetime
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from hc_platform.catalog.fields import Cadence
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, SOURCE_LAYERS
 from hc_platform.lake.store import Lake
+from hc_platform.sources.contract import KnownLayer
 from hc_platform.sources.vintage import Period
 
 _MONTHS: dict[Cadence, int] = {"monthly": 1, "quarterly": 3, "annual": 12}
@@ -43,3 +45,15 @@ def newest_pull(lake: Lake, code: str, *, until: str) -> pl.DataFrame:
     """SOURCE_LAYERS rows of the newest snapshot up to `until` that holds raw rows; empty if there is none."""
     held = [s for s in raw_snapshots(lake, code) if s <= until]
     return layers_of(lake, code, held[-1]) if held else SOURCE_LAYERS.empty()
+
+
+def known_layers(pulled: pl.DataFrame) -> dict[str, KnownLayer]:
+    """What each layer was when it was pulled, by label, from SOURCE_LAYERS rows."""
+    return {
+        row["layer"]: KnownLayer(
+            (json.loads(row["metadata_json"]) if row["metadata_json"] else {}).get("name"),
+            row["layer_index"],
+            json.loads(row["fields_json"]),
+        )
+        for row in pulled.iter_rows(named=True)
+    }

@@ -16,7 +16,7 @@ from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
 from hc_platform.lake.store import Lake
-from hc_platform.pipeline.snapshots import newest_pull
+from hc_platform.pipeline.snapshots import known_layers, newest_pull
 from hc_platform.sources.base import AbsentError, ContractError, LayerDescription, SourceError
 from hc_platform.sources.contract import Finding, FindingKind, KnownLayer, findings_of
 
@@ -35,7 +35,7 @@ def verify(
 
     `describe` asks the source, or a folder of saved answers. Nothing is written; `record` does.
     """
-    known = known_layers(lake, config.utility_code)
+    known = known_layers(newest_pull(lake, config.utility_code, until="9999-12"))
     rows = [
         _verified(config, layer, describe, known.get(layer.label), now, against) for layer in config.layers
     ]
@@ -46,18 +46,6 @@ def record(lake: Lake, verified: pl.DataFrame) -> None:
     """Append to config_verifications."""
     if verified.height:
         lake.append(CONFIG_VERIFICATIONS, verified)
-
-
-def known_layers(lake: Lake, code: str) -> dict[str, KnownLayer]:
-    """What each layer of a utility was when it was last pulled, by label; empty where it never was."""
-    return {
-        row["layer"]: KnownLayer(
-            (json.loads(row["metadata_json"]) if row["metadata_json"] else {}).get("name"),
-            row["layer_index"],
-            json.loads(row["fields_json"]),
-        )
-        for row in newest_pull(lake, code, until="9999-12").iter_rows(named=True)
-    }
 
 
 def _verified(

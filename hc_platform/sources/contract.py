@@ -97,7 +97,7 @@ def findings_of(
     if not found.fields:
         findings.append(finding("unchecked", False, "its fields were not told, so they were not checked"))
     else:
-        findings += [finding(*told) for told in _fields(layer, found, known)]
+        findings += [finding(*told) for told in field_drift(layer, found, known)]
     # of a service that rotates, a newer publication is there which does not fit
     findings += [finding("stale_service", False, told) for told in passed_over(found.looked)]
     if found.count == 0:
@@ -124,9 +124,10 @@ def _identity(
     return [("renamed_layer", told)]
 
 
-def _fields(
-    layer: LayerConfig, found: LayerDescription, known: KnownLayer | None
+def field_drift(
+    layer: LayerConfig, found: LayerDescription, known: KnownLayer | None = None
 ) -> list[tuple[FindingKind, bool, str]]:
+    """(kind, blocking, message) of every field that is gone, renamed, or of another type than stated, or than it was."""
     told: list[tuple[FindingKind, bool, str]] = []
     taken = {published_name(name, found.fields) for name in layer.named_fields}
     free = [name for name in found.fields if name not in taken]

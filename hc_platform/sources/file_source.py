@@ -93,7 +93,12 @@ class FileSource:
         directory: Path,
         progress: Progress,
     ) -> LayerPull:
-        """Write the rows as window files; the row number is the object id where the file has none."""
+        """Write the rows as window files; the row number is the object id where the file has none.
+
+        A description without the file, of one that was not read because it had not changed, is made anew.
+        """
+        if found.native is None:
+            found = self.describe(config, layer)
         file: _File = found.native
         directory.mkdir(parents=True, exist_ok=True)
         names = file.attributes.columns

@@ -25,6 +25,7 @@ from hc_platform.sources.base import (
     SourceOptions,
     match_fields,
 )
+from hc_platform.sources.contract import field_drift
 from hc_platform.sources.discovery import (
     Candidate,
     Looked,
@@ -173,6 +174,8 @@ class RotatingSource:
             return None, Looked(candidate, "needs_sign_in", _short(error))
         except ContractError as error:
             return None, Looked(candidate, "lacks_fields", error.lacks)
+        if retyped := [told for _, grave, told in field_drift(one, found) if grave]:
+            return None, Looked(candidate, "lacks_fields", "; ".join(retyped))
         if found.count == 0:  # made known before it was filled
             return None, Looked(candidate, "empty", f"has no rows where {layer.where}")
         return found, Looked(candidate, "chosen")

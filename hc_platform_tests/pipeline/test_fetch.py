@@ -211,12 +211,11 @@ def test_two_at_once_of_one_utility_are_refused(bench: Bench) -> None:
     assert bench.fetch(MADE, source(), month(5)).status == "complete"
 
 
-def test_a_layer_without_rows(bench: Bench) -> None:
+def test_a_layer_without_rows_is_no_data(bench: Bench) -> None:
+    """A filter that fits nothing any more, or a service that was made known before it was filled."""
     empty = config({"name": "lines", "field_map": {}})
-    done = bench.fetch(empty, StubSource({"lines": []}), month(5))
-    assert (done.status, done.fetched) == ("complete", 0)
-    again = bench.fetch(empty, StubSource({"lines": []}), month(5, 20))
-    assert again.fetched == 0
+    with pytest.raises(ContractError, match="has no rows under where: 1=1"):
+        bench.fetch(empty, StubSource({"lines": []}), month(5))
 
 
 def test_the_log_says_what_moved(bench: Bench) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hc_platform.catalog.layers import LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.source_tables import CONFIG_VERIFICATIONS
-from hc_platform.pipeline.verifying import known_layers, record, verify
+from hc_platform.pipeline.snapshots import known_layers, newest_pull
+from hc_platform.pipeline.verifying import record, verify
 from hc_platform.sources import AbsentError, ContractError, SourceError
 from hc_platform.sources.base import LayerDescription
 from hc_platform_tests.hosting_capacity.making import config, put, raw
@@ -52,7 +53,7 @@ def test_each_layer_has_its_row_and_a_dead_one_is_a_finding(bench: Bench) -> Non
 
 def test_what_a_layer_was_comes_from_its_last_pull(bench: Bench) -> None:
     put(bench.lake, MADE, [raw(MADE, [{"Id": "0022", "kW": "5"}]), raw(MADE, [{"kW": "5"}], layer=1)])
-    known = known_layers(bench.lake, "test")
+    known = known_layers(newest_pull(bench.lake, "test", until="9999-12"))
     assert known["lines"].fields == {"Id": "esriFieldTypeString", "kW": "esriFieldTypeString"}
 
     def describe(_: UtilityConfig, layer: LayerConfig) -> LayerDescription:
