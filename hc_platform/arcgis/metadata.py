@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,18 +79,19 @@ def describe_layer(
     *,
     name: str | None = None,
     layer_index: int | None = None,
+    fields: Collection[str] = (),
     http: HttpOptions | None = None,
 ) -> LayerInfo:
     """Find a layer or table of a service and read its metadata.
 
     `name` decides (without case or outer blanks); `layer_index` is used where name is None and to choose
-    between equal names, because utilities renumber their layers. `service_url` may also be the layer's
-    own URL. Raises LayerMoved, which lists the names there are, when none fits, and ArcGISError.
+    between equal names, because utilities renumber their layers. Where neither is known, it is the only
+    layer that has all of `fields` (in any case). `service_url` may also be the layer's own URL. Raises LayerMoved, which lists the names there are, when none fits, and ArcGISError.
     """
 
     async def run() -> LayerInfo:
         async with Session(http or HttpOptions()) as session:
-            return await resolve(session, service_url, name, layer_index)
+            return await resolve(session, service_url, name, layer_index, fields)
 
     return run_sync(run())
 
@@ -115,7 +116,13 @@ async def ask_json(session: Session, url: str, params: Mapping[str, str] | None 
     return await session.ask(url, params or {}, lambda body: read_json(body, dict[str, Any]))
 
 
-async def resolve(session: Session, service_url: str, name: str | None, layer_index: int | None) -> LayerInfo:
+async def resolve(
+    session: Session,
+    service_url: str,
+    name: str | None,
+    layer_index: int | None,
+    fields: Collection[str] = (),
+) -> LayerInfo:
     """See describe_layer."""
     base, own = split_url(service_url)
     own_layer = re.fullmatch(r"(.*/(?:Feature|Map)Server)/(\d+)", base, re.IGNORECASE)
@@ -129,6 +136,8 @@ async def resolve(session: Session, service_url: str, name: str | None, layer_in
     if name is not None:
         wanted = name.strip().casefold()
         fitting = [layer for layer in found if str(layer.get("name", "")).strip().casefold() == wanted]
+    elif len(found) > 1 and fields:
+        return _only_one_with(fields, await discover(session, service_url), base)
     else:
         fitting = found
     if len(fitting) > 1:
@@ -139,6 +148,16 @@ async def resolve(session: Session, service_url: str, name: str | None, layer_in
         raise LayerMoved(f"{what} named {name!r}; the service has: {there}", base)
     identity = fitting[0]["id"]
     return layer_info(base, await ask_json(session, f"{base}/{identity}", own), own)
+
+
+def _only_one_with(fields: Collection[str], layers: list[LayerInfo], base: str) -> LayerInfo:
+    wanted = {name.casefold() for name in fields}
+    fitting = [layer for layer in layers if wanted <= {field.name.casefold() for field in layer.fields}]
+    if len(fitting) == 1:
+        return fitting[0]
+    there = ", ".join(f"{layer.name!r} ({layer.layer_id})" for layer in fitting or layers) or "none"
+    what = "several layers have" if fitting else "no layer has"
+    raise LayerMoved(f"{what} the fields {', '.join(fields)}: {there}", base)
 
 
 async def list_layers(session: Session, service_url: str) -> list[dict[str, Any]]:

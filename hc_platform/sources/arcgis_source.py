@@ -112,7 +112,11 @@ class ArcGISSource:
     def _info(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.LayerInfo:
         url = config.layer_service_url(layer)
         return arcgis.describe_layer(
-            url, name=layer.name, layer_index=layer.layer_index, http=self._http(config, layer)
+            url,
+            name=layer.name,
+            layer_index=layer.layer_index,
+            fields=layer.named_fields,
+            http=self._http(config, layer),
         )
 
     def _http(self, config: UtilityConfig, layer: LayerConfig) -> arcgis.HttpOptions:

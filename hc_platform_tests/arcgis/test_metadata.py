@@ -48,6 +48,25 @@ def test_name_decides_and_the_index_breaks_ties() -> None:
     assert caught.value.kind == "moved"
 
 
+def test_where_neither_name_nor_index_is_known_the_fields_tell() -> None:
+    def described(number: int, name: str, *fields: str) -> dict[str, Any]:
+        listed = [{"name": f, "type": "esriFieldTypeString"} for f in fields]
+        return {"id": number, "name": name, "fields": listed}
+
+    layers = [
+        described(0, "Towns", "TOWN"),
+        described(27, "Lines", "CircuitID", "HC_MW"),
+        described(28, "Lines, small scale", "CircuitID", "HC_MW", "TOWN"),
+    ]
+    with serve(service_of(*layers)) as root:
+        url = f"{root}/MapServer"
+        assert describe_layer(url, fields=["town", "hc_mw"], http=HTTP).layer_id == 28
+        with pytest.raises(LayerMoved, match=r"several layers have the fields .*'Lines' \(27\)"):
+            describe_layer(url, fields=["CircuitID"], http=HTTP)
+        with pytest.raises(LayerMoved, match=r"no layer has the fields DG: 'Towns' \(0\)"):
+            describe_layer(url, fields=["DG"], http=HTTP)
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
