@@ -86,7 +86,9 @@ def describe_layer(
 
     `name` decides (without case or outer blanks); `layer_index` is used where name is None and to choose
     between equal names, because utilities renumber their layers. Where neither is known, it is the only
-    layer that has all of `fields` (in any case). `service_url` may also be the layer's own URL. Raises LayerMoved, which lists the names there are, when none fits, and ArcGISError.
+    layer that has all of `fields` (in any case). `service_url` may also be the layer's own URL.
+
+    Raises LayerMoved, which lists the names there are, when none fits, and ArcGISError.
     """
 
     async def run() -> LayerInfo:
