@@ -16,9 +16,10 @@ from hc_platform.demo.catalogue.layers import DrawnLayer, draw_utility
 from hc_platform.demo.catalogue.spelling import FieldType
 from hc_platform.lake.store import Lake
 from hc_platform.settings import PROJECT_DIR
+from hc_platform_tests.catalogue.everything import EVERYTHING, IDENTITY, SECRET
 
 RESEARCH = PROJECT_DIR.parent / "shared" / "research" / "utility_layers.yaml"
-CONFIGS = load_catalog(PROJECT_DIR / "utility_configs")
+CONFIGS = Catalog({**load_catalog(PROJECT_DIR / "utility_configs"), EVERYTHING.utility_code: EVERYTHING})
 FETCHABLE = sorted(code for code, config in CONFIGS.items() if config.fetchable)
 WITH_LAYERS = sorted(code for code, config in CONFIGS.items() if config.layers)
 _TYPES: Mapping[str, FieldType] = {
@@ -52,7 +53,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     drawn = {code: researched(CONFIGS[code], entries) for code in FETCHABLE}
     for layers in drawn.values():
         write_files(layers, folder / "imports")
-    with serve_catalogue(CONFIGS, drawn) as host:
+    with pytest.MonkeyPatch.context() as environment, serve_catalogue(CONFIGS, drawn) as host:
+        environment.setenv(IDENTITY, "reader")
+        environment.setenv(SECRET, "password")
         yield Served(CONFIGS, drawn, host, Lake(str(folder / "lake")), folder)
 
 

@@ -12,26 +12,30 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.demo.catalogue.layers import DrawnLayer
 from hc_platform.demo.catalogue.publishing import Published, publish
 from hc_platform.demo.server import application
 
+_TOKEN: Final[dict[str, Any]] = {"token": "made-up-token", "expires": 4_102_444_800_000}
+
 
 @dataclass
 class Host:
-    """The server: its port, its names and whose they are; requests so far by name, and pages of rows by utility."""
+    """The server: its port, its names and whose they are, the utilities that want a token; requests so far by name,
+    and pages of rows by utility."""
 
     port: int
     names: dict[str, str]
+    closed: set[str]
     asked: Counter[str] = field(default_factory=Counter)
     pages: Counter[str] = field(default_factory=Counter)
 
@@ -96,17 +100,28 @@ class _VirtualHosts:
         self.inner, self.host, self.published = inner, host, published
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
+        request = Request(scope, receive)
         name, path = (request.headers.get("host") or "").partition(":")[0], request.url.path
         code = self.host.names[name]
+        body = await request.body()
+        asked = dict(parse_qsl(request.url.query) + parse_qsl(body.decode()))
         self.host.asked[name] += 1
-        self.host.pages[code] += "outFields=" in request.url.query
-        if path.endswith("/sharing/rest/search"):
+        self.host.pages[code] += "outFields" in asked
+        if path.endswith("/generateToken"):
+            await JSONResponse(_TOKEN)(scope, receive, send)
+        elif code in self.host.closed and asked.get("token") != _TOKEN["token"]:
+            told = {"error": {"code": 499, "message": "Token Required", "details": []}}
+            await JSONResponse(told)(scope, receive, send)
+        elif path.endswith("/sharing/rest/search"):
             await JSONResponse(self._search(code))(scope, receive, send)
         elif found := re.fullmatch(r".*/rest/services(?:/(?P<folder>\w+))?", path):
             await JSONResponse(self._folder(code, name, found["folder"]))(scope, receive, send)
         else:
-            await self.inner({**scope, "path": f"/{code}{path}"}, receive, send)
+
+            async def again() -> Message:
+                return {"type": "http.request", "body": body, "more_body": False}
+
+            await self.inner({**scope, "path": f"/{code}{path}"}, again, send)
 
     def _search(self, code: str) -> dict[str, Any]:
         """All items of the utility, and a newer one of somebody else that is called the same."""
@@ -143,7 +158,7 @@ def serve_catalogue(
         for code, its in published.items()
         for host in hosts_of(configs[code]) | {urlsplit(x.service_url).hostname or "" for x in its.layers}
     }
-    host = Host(listener.getsockname()[1], names)
+    host = Host(listener.getsockname()[1], names, {code for code in drawn if configs[code].auth})
     services = application({code: its.layers for code, its in published.items()}, broken_pages=False)
     # in a thread of another program: the plain event loop, not uvloop, which is made to own its process
     settings = uvicorn.Config(

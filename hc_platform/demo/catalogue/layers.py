@@ -142,12 +142,13 @@ def _draw_layer(
 ) -> DrawnLayer:
     items = _items(plan, rows, feeders, draw)
     count, heads = len(items.sizes), items.heads
+    amounts = [draw.random() for _ in items.feature_of]
     made: dict[str, Made] = {}
     for asked in plan.asked.values():
         if asked.name in plan.listed:
-            made[asked.name] = make(asked, len(items.feature_of), draw, items.feeders)
+            made[asked.name] = make(asked, draw, items.feeders, amounts)
         else:
-            one = make(asked, count, draw, [items.feeders[item] for item in heads])
+            one = make(asked, draw, [items.feeders[i] for i in heads], [amounts[i] for i in heads])
             made[asked.name] = _spread(one, items.feature_of)
     limits = _limits(plan, made, len(items.feature_of), draw)
     _single_lists(plan, made, draw)
@@ -196,7 +197,10 @@ def _columns(
     count, virtual = len(items.sizes), plan.layer.virtual_fields
     columns = {n: [m.values[item] for item in items.heads] for n, m in made.items() if n not in virtual}
     for name in (n for n in plan.keys if n not in columns):
-        columns[name] = [f"{name[:2]}-{draw.randrange(10):d}{at:05d}" for at in range(count)]
+        numbers = [draw.randrange(10) * 100_000 + at for at in range(count)]
+        columns[name] = (
+            [*numbers] if plan.types.get(name) == "number" else [f"{name[:2]}-{n:06d}" for n in numbers]
+        )
     for name, texts in plan.conditions.items():
         if name not in columns and name not in virtual:
             columns[name] = [draw.choice((*texts, "Another")) for _ in range(count)]

@@ -5,7 +5,7 @@ What belongs here: reading the config's keys as an order for columns. What does 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from hc_platform.catalog.fields import CAPACITY_COLUMNS, Canonical, FieldTarget
@@ -23,8 +23,7 @@ class LayerPlan:
     """The columns of a layer.
 
     `asked`: every column that is read, packed ones among them; `keys`: columns that only make a row's key; `conditions`:
-    column -> the texts that some `when` asks for; `same_as`: a column that must hold what another column of another
-    layer means (its canonical column). `listed`: columns inside the exploded lists.
+    column -> the texts that some `when` asks for. `listed`: columns inside the exploded lists. `types`: those known.
     """
 
     config: UtilityConfig
@@ -34,7 +33,7 @@ class LayerPlan:
     keys: tuple[str, ...]
     conditions: Mapping[str, tuple[str, ...]]
     listed: tuple[str, ...]
-    taken: Mapping[str, tuple[FieldTarget, ...]] = field(default_factory=dict)
+    types: Mapping[str, FieldType]
 
     @property
     def unit(self) -> str:
@@ -80,7 +79,7 @@ def plan_layer(
     places = {layer.x_field, layer.y_field}
     rest = [n for n in layer.named_fields if n not in asked and n != oid and n not in outer | places]
     keys = tuple(n for n in rest if n not in conditions)
-    return LayerPlan(config, layer, oid, asked, keys, conditions, listed, taken)
+    return LayerPlan(config, layer, oid, asked, keys, conditions, listed, known)
 
 
 def _readers(layer: LayerConfig) -> dict[str, list[FieldTarget]]:

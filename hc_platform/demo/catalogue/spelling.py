@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, Literal
 
 from hc_platform.catalog.fields import CAPACITY_COLUMNS, HOSTING_COLUMNS, FieldTarget
-from hc_platform.demo.catalogue.meaning import NOTHING, WORDS, Form, Meaning, capacity, text
+from hc_platform.demo.catalogue.meaning import NOTHING, WORDS, Form, Kind, Meaning, capacity, text
 
 FieldType = Literal["text", "number", "date"]
 Published = str | float | int | None
@@ -46,6 +46,8 @@ CONSTRAINTS: Final = (
     ("Generation - Steady State Voltage", "voltage"),
     ("Abnormal Voltages", "voltage"),
     ("Primary Over-Voltage", "voltage"),
+    ("Voltage", "voltage"),
+    ("Thermal", "thermal"),
     ("Thermal Loading", "thermal"),
     ("Thermal Discharging", "thermal"),
     ("Unintentional Islanding", "islanding"),
@@ -68,7 +70,9 @@ _OVERHEAD: Final = (
 _NETWORK: Final = (
     *(("Network", True), ("Networked", True), ("Yes", True), ("Radial", False), ("No", False), ("", None)),
 )
-_RANGED: Final = (*HOSTING_COLUMNS, "remaining_capacity_mw")
+_RANGED: Final = {"hosting_capacity_mw", "remaining_capacity_mw"}
+_PARTS: Final = {"hosting_capacity_min_mw": 0.3, "hosting_capacity_max_mw": 0.9}
+"""Of a row's amount: so that a least value lies below the greatest; 0.6 of it in any other column."""
 _DATE_STYLES: Final = (
     "%Y-%m-%d",
     "%m/%d/%Y",
@@ -81,13 +85,14 @@ _DATE_STYLES: Final = (
 )
 
 
-def make(asked: Asked, count: int, draw: Random, feeders: Sequence["Feeder"]) -> Made:
-    """A column of so many values, whose rows stand at these feeders."""
+def make(asked: Asked, draw: Random, feeders: Sequence["Feeder"], amounts: Sequence[float]) -> Made:
+    """A column whose rows stand at these feeders; `amounts` (0 to 1) are what the rows' capacities have in common."""
+    count = len(feeders)
     first = next((t.to for t in asked.targets), None)
     if first is None:
         return Made([f"{asked.name[:4]}-{draw.randrange(10**6)}" for _ in range(count)], [])
     if first in CAPACITY_COLUMNS:
-        return _capacities(asked, count, draw)
+        return _capacities(asked, draw, amounts)
     if any(t.classes for t in asked.targets):
         return _classes(asked, count, draw)
     return _MAKERS[first](asked, count, draw, feeders)
@@ -104,12 +109,12 @@ class Feeder:
     kv: float
 
 
-def _capacities(asked: Asked, count: int, draw: Random) -> Made:
+def _capacities(asked: Asked, draw: Random, amounts: Sequence[float]) -> Made:
     units = [t.unit or asked.unit or "kw" for t in asked.targets]
-    forms = [_form(asked, draw, units[0]) for _ in range(count)]
+    forms = [_form(asked, draw, units[0], amount) for amount in amounts]
     readable = asked.plain or asked.type == "number" or any(t.classes for t in asked.targets)
-    if count >= 150 and not readable and any(t.to in HOSTING_COLUMNS for t in asked.targets):
-        forms[draw.randrange(count // 4, count // 2)] = Form("junk", word="see note 4")
+    if len(forms) >= 150 and not readable and any(t.to in HOSTING_COLUMNS for t in asked.targets):
+        forms[draw.randrange(len(forms) // 4, len(forms) // 2)] = Form("junk", word="see note 4")
     written = [_written(form, asked, draw) for form in forms]
     meanings = [
         [capacity(form, target, unit) for form in forms]
@@ -118,48 +123,66 @@ def _capacities(asked: Asked, count: int, draw: Random) -> Made:
     return Made(written, meanings)
 
 
-def _form(asked: Asked, draw: Random, unit: str) -> Form:
+def _form(asked: Asked, draw: Random, unit: str, amount: float) -> Form:
     """One capacity, in the field's unit."""
     target = asked.targets[0]
     per_kw = {"w": 1000.0, "va": 1000.0, "mw": 0.001, "mva": 0.001}.get(unit, 1.0)
     if target.classes:
         return Form("class", word=draw.choice([*target.classes]))
-    chance = draw.random()
     ends = [end for end in (target.ceiling, target.floor) if end is not None]
-    if ends and chance < 0.12:
-        return Form("point", draw.choice(ends))
-    if chance < 0.2 and not asked.plain and target.nulls:
-        key = draw.choice([*target.nulls])
-        try:
-            return Form("point", float(key), word=key)
-        except ValueError:
-            return Form("word", word=key) if asked.type == "text" else Form("null")
-    if chance < 0.26:
-        return Form("null")
     texts = asked.type == "text" and not asked.plain
-    if chance < 0.3 and texts:
+    columns = {t.to for t in asked.targets}
+    ranged = texts and (columns & _RANGED or len(columns & {*HOSTING_COLUMNS}) > 1)
+    shares = {
+        "point": 70,
+        "end": 10 if ends else 0,
+        "sentinel": 8 if target.nulls and not asked.plain else 0,
+        "null": 5,
+        "word": 4 if texts else 0,
+        "ranged": 12 if ranged else 0,
+        "own unit": 5 if texts else 0,
+    }
+    kind = draw.choices(list(shares), list(shares.values()))[0]
+    if kind == "end":
+        return Form("point", draw.choice(ends))
+    if kind == "sentinel":
+        return _sentinel(draw.choice([*target.nulls]), asked)
+    if kind == "null":
+        return Form("null")
+    if kind == "word":
         return Form("word", word=draw.choice([w for w in WORDS if w not in target.nulls]))
-    if chance < 0.42 and texts and any(t.to in _RANGED for t in asked.targets):
+    if kind == "ranged":
         low = draw.randrange(1, 40) * 50
-        kind = draw.choice(("range", "range", "above", "below"))
-        return Form(kind, low * per_kw, (low + 150) * per_kw)  # type: ignore[arg-type]
-    if chance < 0.47 and texts:
+        open_or_not: Kind = draw.choice(("range", "range", "above", "below"))
+        return Form(open_or_not, low * per_kw, (low + 150) * per_kw)
+    number = _number(target, per_kw, draw, amount)
+    if kind == "own unit" and number >= 0:
         other = {"kw": "mw", "mw": "kw"}.get(unit, "kw")
-        number = draw.randrange(1, 9000)
-        return Form("point", number / 1000 if other == "mw" else float(number), unit=other)
-    return Form("point", _number(target, per_kw, draw))
+        kilowatts = round(number / per_kw)
+        return Form("point", kilowatts / 1000 if other == "mw" else float(kilowatts), unit=other)
+    return Form("point", number)
 
 
-def _number(target: FieldTarget, per_kw: float, draw: Random) -> float:
-    """A number between the study's ends that is no sentinel."""
+def _sentinel(key: str, asked: Asked) -> Form:
+    """What stands for no value: a number, or a word where the column takes one."""
+    try:
+        return Form("point", float(key), word=key)
+    except ValueError:
+        return Form("word", word=key) if asked.type == "text" else Form("null")
+
+
+def _number(target: FieldTarget, per_kw: float, draw: Random, amount: float) -> float:
+    """A number between the study's ends that is no sentinel: the part of the row's amount that the column tells."""
     top = target.ceiling if target.ceiling is not None else 25_000 * per_kw
     bottom = target.floor if target.floor is not None else (-800 * per_kw if draw.random() < 0.02 else 0.0)
     sentinels = set(target.nulls)
+    part = _PARTS.get(target.to, 0.6)
     while True:
-        zero = target.floor is None and draw.random() < 0.08
-        number = 0.0 if zero else round(bottom + (top - bottom) * draw.random() ** 2, 4)
+        zero = target.floor is None and amount < 0.06
+        number = 0.0 if zero else round(bottom + (top - bottom) * amount**2 * part, 4)
         if bottom <= number < top and not {f"{number:g}", str(number), str(int(number))} & sentinels:
             return number
+        amount = draw.random()
 
 
 def _written(form: Form, asked: Asked, draw: Random) -> Published:

@@ -230,8 +230,13 @@ def _combined(told: list[tuple[FieldTarget, Meaning]]) -> Meaning:
     meanings = [m for _, m in told]
     if any(m.value is None for m in meanings):
         return next(m for m in meanings if m.value is None)
-    best = min if told[0][0].combine == "least" else max
-    return best(meanings, key=lambda m: m.value)  # type: ignore[arg-type, return-value]
+    least = told[0][0].combine == "least"
+    best = (min if least else max)(m.value for m in meanings)  # type: ignore[type-var]
+    # a floor lies under the least whichever field stands at it; a ceiling over it only if all that are least do
+    beyond, held = ("at_floor", "at_ceiling") if least else ("at_ceiling", "at_floor")
+    mark = held if all(m.mark == held for m in meanings if m.value == best) else "none"
+    mark = beyond if any(m.mark == beyond for m in meanings) else mark
+    return Meaning(best, status="published", mark=mark)
 
 
 def _condition_holds(drawn: DrawnLayer, target: FieldTarget, item: int) -> bool:
