@@ -265,19 +265,30 @@ def test_an_unchanged_month_makes_rows_anew_only_when_the_config_changed(
     assert made.lake.version(FEEDER_LOCATIONS) == versions[2] + 1
     assert made.lake.version(FEEDER_SUBSTATIONS) == versions[3]
 
-    in_watts = Catalog({"pepco": _with_unit(platform.catalog, "pepco", "w")["pepco"]})
-    third, made = month(11, in_watts)
+    config = platform.catalog["pepco"]
+    basis = (
+        "gross" if made.lake.scan(RECORDS).collect()["capacity_basis"][0] != "gross" else "net_of_existing"
+    )
+    layers = [
+        layer.model_copy(
+            update={
+                "resources": {
+                    r: spec.model_copy(update={"capacity_basis": basis})
+                    for r, spec in layer.resources.items()
+                }
+            }
+        )
+        for layer in config.layers
+    ]
+    third, made = month(11, Catalog({"pepco": config.model_copy(update={"layers": layers})}))
     assert run_utility(third, instance, "pepco", "2026-11").success
     assert made.lake.version(SECTIONS) == version + 1
     assert {p["snapshot"] for p in made.lake.partitions(RECORDS)} == {"2026-09"}
-    greatest = made.lake.scan(RECORDS).select(pl.col("hosting_capacity_mw").max()).collect().item()
-    assert 0 < greatest < 0.1
+    assert set(made.lake.scan(RECORDS).collect()["capacity_basis"]) == {basis}
     assert run_national(third, instance).success
     with connect(str(tmp_path)) as con:
-        [(latest,)] = con.sql(
-            "SELECT max(hosting_capacity_mw) FROM hosting_capacity_records_latest"
-        ).fetchall()
-    assert latest == greatest
+        latest = con.sql("SELECT DISTINCT capacity_basis FROM hosting_capacity_records_latest").fetchall()
+    assert latest == [(basis,)]
 
 
 def test_a_pull_that_came_short_is_tried_again_within_the_run(
@@ -292,7 +303,9 @@ def test_a_pull_that_came_short_is_tried_again_within_the_run(
                 raise PartialPullError("pepco: 3 features are missing")
             return super().pull(*arguments)
 
-    monkeypatch.setattr(utility_assets, "source_for", lambda config, layer, options: ShortOnce(options))
+    monkeypatch.setattr(
+        utility_assets, "source_for", lambda config, layer, **more: ShortOnce(more["options"])
+    )
     monkeypatch.setattr(utility_assets, "_RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
     outcome = run_utility(build_definitions(platform), instance, "pepco", NOW)
     assert outcome.success, outcome.error
