@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hc_platform.hosting_capacity.changes import (
@@ -17,6 +17,7 @@ from hc_platform.hosting_capacity.changes import (
 )
 from hc_platform.hosting_capacity.derived_tables import FEEDER_CHANGES, MONTHLY_CHANGES
 from hc_platform.hosting_capacity.tables import RECORDS
+from hc_platform_tests.laws import law
 
 VALUES = (*HOSTING, *GENERATION)
 TRACKED = ("grain", *VALUES, *WORDS)
@@ -164,7 +165,7 @@ record = st.fixed_dictionaries(
 snapshots = st.lists(record, max_size=8, unique_by=lambda r: (r["resource"], r["feeder_id_external"]))
 
 
-@settings(max_examples=150, deadline=None)
+@law(150)
 @given(snapshots, snapshots)
 def test_the_changes_applied_to_the_old_snapshot_give_the_new_one(
     before: list[dict[str, Any]], after: list[dict[str, Any]]
@@ -186,3 +187,23 @@ def test_the_changes_applied_to_the_old_snapshot_give_the_new_one(
                 assert abs(row[column] - state[key][column]) <= MOVED_MW * 1.0001, (key, column)
             else:
                 assert row[column] == state[key][column], (key, column)
+
+
+MIRRORED = {"new": "gone", "gone": "new", "raised": "lowered", "lowered": "raised"}
+
+
+@law(100)
+@given(snapshots, snapshots)
+def test_looking_back_everything_is_turned_round(
+    before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
+    both = {r["resource"] for r in before} & {r["resource"] for r in after}
+    before, after = ([r for r in rows if r["resource"] in both] for rows in (before, after))
+    there, back = (
+        {(r["resource"], r["feeder_id_external"]): r for r in found.iter_rows(named=True)}
+        for found in (compare(before, after), compare(after, before))
+    )
+    assert there.keys() == back.keys()
+    for record, row in there.items():
+        assert back[record]["change"] == MIRRORED.get(row["change"], row["change"])
+        assert back[record]["change_mw"] == (None if row["change_mw"] is None else -row["change_mw"])
