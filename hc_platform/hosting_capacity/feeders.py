@@ -170,8 +170,8 @@ def _commonest(column: str, where: pl.Expr | None = None) -> pl.Expr:
 
 
 def _longest(column: str) -> pl.Expr:
-    known = pl.col(column).drop_nulls()
-    return known.sort_by(known.str.len_chars(), known, descending=True).first()
+    length = pl.col(column).str.len_chars()
+    return pl.col(column).filter(length == length.max()).max()
 
 
 def _from(rows: pl.Expr, column: str) -> pl.Expr:
