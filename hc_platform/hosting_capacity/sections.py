@@ -192,11 +192,13 @@ def _read_fields(
     columns = layer.resources[resource].constraint_columns
     if columns:
         limits = read_limits(texts, columns, columns.unit or unit)
-        bound = Read(binding(limits, columns), no_rows(texts.height))
-        reads["__binding"] = bound if own >= set(columns.columns) else bound.without(texts[SHARED])
+        shared = no_rows(texts.height) if own >= set(columns.columns) else texts[SHARED]
+        bound = pl.select(pl.when(~shared).then(binding(limits, columns))).to_series()
+        reads["__binding"] = Read(bound, no_rows(texts.height))
         for name in columns.columns:
-            read = Read(limits[name], no_rows(texts.height))
-            quality.append(quality_row(resource, name, "constraining_metric", texts[name], read))
+            limit = Read(limits[name], no_rows(texts.height))
+            limit = Read(limit.column, shared & ~limit.empty)
+            quality.append(quality_row(resource, name, "constraining_metric", texts[name], limit))
     tables = [pl.DataFrame(quality, schema=QUALITY)]
     for lookup in lookups:
         found, told = look_up(texts, lookup, resource)

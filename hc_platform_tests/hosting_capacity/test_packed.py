@@ -122,6 +122,18 @@ def test_a_point_of_several_feeders_is_nobodys() -> None:
     ]
 
 
+def test_what_binds_in_a_tile_of_several_feeders_is_nobodys() -> None:
+    columns = {"unit": "mw", "columns": {"V": "voltage", "T": "thermal"}}
+    layer = {**HEXAGONS, "field_map": {"data.feederID": "feeder_id_external"}, "constraint_columns": columns}
+    one, two = (json.dumps([{"feederID": f} for f in feeders]) for feeders in ("A", "AB"))
+    done = normal(
+        config(layer), [{"h3_id": str(i), "data": d, "V": 2, "T": 1} for i, d in enumerate((one, two))]
+    )
+    assert done.sections["constraining_metric"].to_list() == ["thermal", None, None]
+    withheld = dict(done.quality.select("field", "withheld").rows())
+    assert (withheld["V"], withheld["T"]) == (2, 2)
+
+
 def test_lists_that_are_parallel_belong_to_each_feeder() -> None:
     ameren = {
         "grain": "tile",
