@@ -56,10 +56,17 @@ SUMMARIES: Final = Table(
             "Records of grain section: their feeder is not known. They stand in no sum, for sections of one feeder "
             "share its capacity; nor do points and classes.",
         ),
-        Column("total_hosting_capacity_mw", "float", "Sum over feeders and tiles with a value.", "MW"),
-        Column("total_installed_dg_mw", "float", "Sum over feeders and tiles with a value.", "MW"),
-        Column("total_queued_dg_mw", "float", "Sum over feeders and tiles with a value.", "MW"),
-        Column("total_remaining_capacity_mw", "float", "Sum over feeders and tiles with a value.", "MW"),
+        Column(
+            "total_hosting_capacity_mw", "float", "Sum over feeders with a value; NULL where none has.", "MW"
+        ),
+        Column("total_installed_dg_mw", "float", "Sum over feeders with a value; NULL where none has.", "MW"),
+        Column("total_queued_dg_mw", "float", "Sum over feeders with a value; NULL where none has.", "MW"),
+        Column(
+            "total_remaining_capacity_mw",
+            "float",
+            "Sum over feeders with a value; NULL where none has.",
+            "MW",
+        ),
         Column("constrained_feeders_count", "int", "Records whose hosting capacity is zero or less."),
         Column("constraint_breakdown", "json", "Records per constraining_metric."),
         Column("null_capacity_count", "int", "Records without a hosting capacity value."),

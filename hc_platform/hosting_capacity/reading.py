@@ -57,7 +57,9 @@ class Read:
         """Which rows say nothing: no value, and no bound."""
         if self.column.dtype != pl.Struct:
             return self.column.is_null()
-        parts = [self.column.struct.field(f) for f in ("value", "low", "high") if f in self.column.struct.fields]
+        parts = [
+            self.column.struct.field(f) for f in ("value", "low", "high") if f in self.column.struct.fields
+        ]
         return reduce(and_, (part.is_null() for part in parts))
 
     def without(self, rows: pl.Series) -> "Read":

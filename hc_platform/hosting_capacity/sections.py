@@ -101,12 +101,12 @@ def normalize(
 def fill_remaining(frame: pl.DataFrame) -> pl.DataFrame:
     """Fill `remaining_capacity_mw` where it is not published (design: capacity basis).
 
-    Gross: hosting - installed - queued, only where all three are known, for NULL is not 0, and not on a section:
-    the generation published there is its whole feeder's.
+    Gross: hosting - installed - queued, only where all three are known, for NULL is not 0, and only of a whole
+    feeder: the generation published on a section, tile or point is its feeder's.
     Net of existing: the hosting capacity is already what remains.
     """
     derived = (
-        pl.when((pl.col("capacity_basis") == "gross") & (pl.col("grain") != "section"))
+        pl.when((pl.col("capacity_basis") == "gross") & (pl.col("grain") == "feeder"))
         .then(pl.col("hosting_capacity_mw") - pl.col("installed_dg_mw") - pl.col("queued_dg_mw"))
         .when(pl.col("capacity_basis") == "net_of_existing")
         .then("hosting_capacity_mw")

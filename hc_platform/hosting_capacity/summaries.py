@@ -16,11 +16,11 @@ _GROUP = ("utility_code", "resource", "snapshot")
 def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
     """SUMMARIES rows for every (utility, resource, snapshot) in RECORDS rows.
 
-    A total is NULL where no record of the group has the value: nothing published is not zero MW. Sections and points
-    whose feeder is not known are counted and stand in no sum, for those of one feeder share its capacity; nor do
-    classes, each of which is one value of many lines.
+    A total is over feeders, and NULL where none has the value: nothing published is not zero MW. Sections, tiles, points
+    and classes without a feeder are counted and stand in no sum: those of one feeder share its capacity, and a sum over
+    parcels or grid cells would be many times what the feeders can take.
     """
-    whole = pl.col("grain").is_in(["feeder", "tile"])
+    whole = pl.col("grain") == "feeder"
 
     def total(column: str) -> pl.Expr:
         known = pl.col(column).filter(whole)

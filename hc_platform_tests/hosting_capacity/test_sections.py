@@ -207,7 +207,7 @@ REMAINING = {
         ("section", "gross", 5, 1, 0.5, None),  # the generation published there is its whole feeder's
         ("feeder", "net_of_existing", 5, 1, 0.5, 5.0),
         ("section", "net_of_existing", 5, 1, 0.5, 5.0),
-        ("tile", "gross", 5, 1, 0.5, 3.5),
+        ("tile", "gross", 5, 1, 0.5, None),
     ],
 )
 def test_remaining(grain: str, basis: str, h: Any, i: Any, q: Any, remaining: Any) -> None:

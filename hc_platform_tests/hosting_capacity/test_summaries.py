@@ -54,17 +54,18 @@ def test_sections_of_no_known_feeder_are_counted_and_not_summed() -> None:
     assert (tiles["total_feeders"], tiles["total_records"], tiles["total_hosting_capacity_mw"]) == (
         0,
         2,
-        10.0,
+        None,
     )
 
 
-def test_points_and_classes_stand_in_no_sum_either() -> None:
+def test_points_tiles_and_classes_stand_in_no_sum_either() -> None:
     """95,731 transformers that can each take 1 MW are no 95 GW, and a class is one value of many lines."""
     rows = [
-        {"grain": g, "hosting_capacity_mw": -5.0, "queued_dg_mw": 1.0} for g in ("point", "class", "feeder")
+        {"grain": g, "hosting_capacity_mw": -5.0, "queued_dg_mw": 1.0}
+        for g in ("point", "class", "tile", "feeder")
     ]
     row = summarize(records(*rows), NOW).row(0, named=True)
-    assert (row["total_records"], row["total_feeders"], row["unassigned_sections"]) == (3, 1, 0)
+    assert (row["total_records"], row["total_feeders"], row["unassigned_sections"]) == (4, 1, 0)
     assert (row["total_hosting_capacity_mw"], row["total_queued_dg_mw"]) == (-5.0, 1.0)
     assert row["constrained_feeders_count"] == 1
 
