@@ -11,6 +11,7 @@ greatest process, and the sum over all that ingest (shared pages counted once, P
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,7 @@ def measured(site: dict[str, Any], parallel: int) -> dict[str, Any]:
         home.mkdir()
         (home / "dagster.yaml").write_text((PROJECT_DIR / "dagster.yaml").read_text())
         environment = os.environ | {"DAGSTER_HOME": str(home)}
+        earlier = resource.getrusage(resource.RUSAGE_CHILDREN)
         with subprocess.Popen(
             command, cwd=PROJECT_DIR, stdout=subprocess.PIPE, text=True, env=environment
         ) as process:
@@ -119,8 +121,10 @@ def measured(site: dict[str, Any], parallel: int) -> dict[str, Any]:
             sampler.join()
         if process.wait():
             raise SystemExit(f"the ingest ended with {process.returncode}")
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         size = sum(f.stat().st_size for f in (Path(folder) / "lake").rglob("*") if f.is_file())
-    return dict(json.loads(told[-1])) | {"mb": dict(peaks), "lake_mb": size / 1e6}
+    cpu = usage.ru_utime + usage.ru_stime - earlier.ru_utime - earlier.ru_stime
+    return dict(json.loads(told[-1])) | {"mb": dict(peaks), "lake_mb": size / 1e6, "cpu": cpu}
 
 
 def _sample(process: int, peaks: Counter[str], done: threading.Event) -> None:
@@ -153,6 +157,9 @@ def show(title: str, got: dict[str, Any]) -> None:
         print(f"{name:28}{count:14,}")
     print(
         f"{'wall time':28}{seconds:12.1f} s   {1e6 * seconds / max(1, features):.1f} s per million features"
+    )
+    print(
+        f"{'CPU time':28}{got['cpu']:12.1f} s   {1e6 * got['cpu'] / max(1, features):.1f} s per million features"
     )
     for name, spent in sorted(got["steps"].items(), key=lambda s: -s[1])[:8]:
         print(f"  {name:26}{spent:12.1f} s   over all runs")

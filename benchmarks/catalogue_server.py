@@ -32,6 +32,7 @@ from hc_platform.settings import PROJECT_DIR
 
 BLOCK = 1000
 FEEDERS = 5  # a block: two hundred sections each
+_DRAWN = BLOCK * 5 // 4
 UNKNOWN_ROWS = 3000  # of layers whose size nobody has told
 _MARK = b"@B@"
 _IDS = re.compile(r"(\w+)\s*(>=|<=|>|<)\s*(-?\d+)")
@@ -47,9 +48,9 @@ def address(host: str, hosts: list[str]) -> str:
 
 
 def drawn_layers(config: UtilityConfig) -> list[DrawnLayer]:
-    """The layers as blocks; a layer of feeders needs as many feeders as its block has rows."""
-    sections = draw_utility(config, BLOCK, feeders=FEEDERS)
-    feeders = draw_utility(config, BLOCK, feeders=BLOCK + 1)
+    """The layers as blocks, with rows to spare for filters; a layer of feeders needs a feeder for each of its rows."""
+    sections = draw_utility(config, _DRAWN, feeders=FEEDERS)
+    feeders = draw_utility(config, _DRAWN, feeders=_DRAWN + 1)
     return [many if one.layer.grain == "feeder" else one for one, many in zip(sections, feeders, strict=True)]
 
 
@@ -93,8 +94,7 @@ class Replayed:
         for number, (attributes, shape) in enumerate(texts.head(BLOCK).iter_rows()):
             plain = re.sub(r'"@N@([^"]*)"', r"@B@\1", attributes)
             made.append(f'{{"attributes":{{"{layer.oid_field}":@B@{number:03d},{plain[1:]}{shape}}}'.encode())
-        while len(made) < BLOCK:  # what the filter keeps out is made up for by the first rows under other ids
-            made.append(re.sub(rb"@B@\d{3},", b"@B@%03d," % len(made), made[len(made) % 700], count=1))
+        assert len(made) == BLOCK, f"too few of the drawn rows of {layer.label} pass its filter"
         return made
 
     @cached_property
