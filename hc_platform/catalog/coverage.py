@@ -50,8 +50,8 @@ class Atlas(Strict):
 class CoverageRow:
     """One Atlas resource held against one config.
 
-    `status`: `fetched`, or why not (an access_status, or `side_not_available` where the utility is fetched but not this
-    side of its data). `fetched`: what comes, e.g. "generation: section, 1,319,715 rows". `reason`: why nothing does.
+    `status`: `fetched`, or why not (an access_status, `side_not_available` where the utility is fetched but not this side
+    of its data, or `no_config`). `fetched`: what comes, e.g. "generation: section 1,319,715 rows". `reason`: why nothing.
     """
 
     state: str
@@ -94,10 +94,12 @@ def check_atlas(atlas: Atlas, catalog: Catalog) -> list[Problem]:
 
 def coverage(rows: Iterable[AtlasResource], catalog: Catalog) -> list[CoverageRow]:
     """Each Atlas resource with each of its configs, in the Atlas's order."""
-    return [_row(row, catalog[code]) for row in rows for code in row.utilities]
+    return [_row(row, code, catalog.get(code)) for row in rows for code in row.utilities]
 
 
-def _row(row: AtlasResource, config: UtilityConfig) -> CoverageRow:
+def _row(row: AtlasResource, code: str, config: UtilityConfig | None) -> CoverageRow:
+    if config is None:
+        return CoverageRow(row.state, row.resource, code, "no_config", "", "", f"there is no {code}.yaml")
     sides = [row.kind] if row.kind else config.resources
     told = _fetched(config, sides) if config.fetchable else ""
     missing = [config.unavailable[s] for s in sides if s in config.unavailable]
