@@ -165,7 +165,7 @@ def show(title: str, got: dict[str, Any]) -> None:
         print(f"  {name:26}{spent:12.1f} s   over all runs")
     print(f"{'greatest process':28}{got['mb']['greatest']:12,} MB")
     print(f"{'all processes that ingest':28}{got['mb']['all']:12,} MB")
-    print(f"{'lake':28}{got['lake_mb']:12,.0f} MB")
+    print(f"{'lake':28}{got['lake_mb']:12,.0f} MB", flush=True)
 
 
 def main() -> None:
@@ -183,9 +183,10 @@ def main() -> None:
         return
     if given.compare:
         with server(given.compare) as site:
-            many, one = measured(site, given.parallel), measured(site, 1)
-        show(f"scale {given.compare:g}, side by side", many)
-        show(f"scale {given.compare:g}, one after the other", one)
+            many = measured(site, given.parallel)
+            show(f"scale {given.compare:g}, side by side", many)
+            one = measured(site, 1)
+            show(f"scale {given.compare:g}, one after the other", one)
         print(f"\nside by side is {one['seconds'] / many['seconds']:.2f} x as fast")
     if given.scale:
         with server(given.scale) as site:

@@ -41,19 +41,34 @@ def lookups(config: UtilityConfig, layer: LayerConfig, drawn: list[DrawnLayer]) 
     return made
 
 
-@pytest.mark.parametrize("code", WITH_LAYERS)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_every_layer_reads_as_it_was_drawn(code: str, seed: int) -> None:
-    config = CONFIGS[code]
-    drawn = draw_utility(config, ROWS, seed)
+def differing(config: UtilityConfig, drawn: list[DrawnLayer]) -> pl.DataFrame:
+    """Where the layers, normalized by this config, differ from their truth."""
     sections = []
     for one in drawn:
-        read = normalize(
-            raw(one), config, one.layer, snapshot="2026-08", lookups=lookups(config, one.layer, drawn)
-        )
+        layer = config.layer(one.layer.label)
+        read = normalize(raw(one), config, layer, snapshot="2026-08", lookups=lookups(config, layer, drawn))
         # duplicates are found over the whole layer, not in a batch
         copies = [
             str(one.object_ids[f]) for f, why in rejected_features(one).items() if why == "duplicate_feature"
         ]
         sections.append(read.sections.filter(~pl.col("feature_key").is_in(copies)).select(SECTIONS.names))
-    assert differences(expected_sections(drawn), pl.concat(sections)).rows() == []
+    return differences(expected_sections(drawn), pl.concat(sections))
+
+
+@pytest.mark.parametrize("code", WITH_LAYERS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_layer_reads_as_it_was_drawn(code: str, seed: int) -> None:
+    config = CONFIGS[code]
+    assert differing(config, draw_utility(config, ROWS, seed)).rows() == []
+
+
+def test_a_wrong_unit_is_a_difference() -> None:
+    config = CONFIGS["dte"]
+    wrong = config.model_dump(exclude_defaults=True)
+    for targets in wrong["layers"][0]["field_map"].values():
+        for target in targets:
+            if target["to"] == "installed_dg_mw":
+                target["unit"] = "mw"
+    found = differing(UtilityConfig.model_validate(wrong), draw_utility(config, ROWS))
+    assert found["column"].unique().to_list() == ["installed_dg_mw"]
+    assert found.height > ROWS / 4  # a layer of feeders has a third as many rows
