@@ -232,6 +232,10 @@ class LayerConfig(Strict):
         exploded = self.explode.virtual if self.explode else []
         return [*(name for part in self.unpack for name in part.virtual), *exploded]
 
+    def is_shared(self, field: str) -> bool:
+        """Whether a field stands once beside lists of several feeders, and so speaks of all of them together."""
+        return self.explode is not None and field not in (*self.explode.columns, *self.explode.virtual)
+
     @property
     def named_fields(self) -> list[str]:
         """Every published field the config relies on: the contract checked before a pull."""
@@ -263,7 +267,10 @@ class LayerConfig(Strict):
             raise ValueError("x_field and y_field go together")
         for resource in self.resources:
             specs = [t for specs in self.fields_of(resource).values() for t in specs]
-            specs += [t for join in self.joins for ts in join.takes.values() for t in ts]
+            taken = [t for join in self.joins for ts in join.takes.values() for t in ts]
+            if any(t.combine for t in taken):
+                raise ValueError("takes of a join has no combine: of several fields only one would be taken")
+            specs += taken
             targets = [t.to for t in specs]
             twice = {t for t in targets if targets.count(t) > 1}
             combined = {t.to for t in specs if t.combine}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from hc_platform.catalog.fields import FieldTarget
-from hc_platform.catalog.layers import LayerJoin
-from hc_platform.hosting_capacity.reading import QUALITY, Read, quality_row, read_field
+from hc_platform.catalog.layers import LayerConfig, LayerJoin
+from hc_platform.hosting_capacity.reading import QUALITY, Read, of_own_row, quality_row, read_field
 from hc_platform.hosting_capacity.values import parse_identifier
 
 _KEY = "__key"
@@ -19,35 +19,39 @@ _KEY = "__key"
 @dataclass(frozen=True)
 class Lookup:
     """What a join takes. `table`: a row per key, with a column per taken canonical column (as its parser gives it,
-    NULL where the key's rows disagree) and `<column> several`, whether they do."""
+    NULL where the key's rows disagree) and `<column> several`, whether they do, or one of them is withheld."""
 
     field: str
     targets: tuple[FieldTarget, ...]
     table: pl.DataFrame
 
 
-def lookup_of(texts: pl.DataFrame, join: LayerJoin, unit: str | None) -> Lookup:
+def lookup_of(texts: pl.DataFrame, other: LayerConfig, join: LayerJoin, unit: str | None) -> Lookup:
     """The join's table from the other layer's texts. `unit`: that of its capacity fields which name none.
 
-    Rows without the key, and those that say nothing of a column, do not count; keys are compared as identifiers, so
-    that 1011 and "1011.0" are one.
+    Rows without the key, and those that say nothing of a column, do not count; a text that cannot be read says
+    something. Keys are compared as identifiers, so that 1011 and "1011.0" are one.
     """
     keys = texts.select(parse_identifier(pl.col(join.matches)).alias(_KEY)).to_series()
     table = keys.drop_nulls().unique().to_frame()
     targets = []
     for field, specs in join.takes.items():
         for target in specs:
-            read = read_field(texts, field, target, unit)
-            rows = pl.DataFrame([keys, read.column.alias(target.to), (~read.empty).alias("told")])
+            read = of_own_row(read_field(texts, field, target, unit), texts, other, field, target)
+            told = (~read.empty | read.bad | read.withheld).alias("told")
+            rows = pl.DataFrame([keys, read.column.alias(target.to), read.withheld.alias("withheld"), told])
             agreed = (
                 rows.filter("told")
                 .drop_nulls(_KEY)
                 .group_by(_KEY)
-                .agg(pl.col(target.to).first(), n=pl.col(target.to).n_unique())
+                .agg(
+                    pl.col(target.to).first(),
+                    several=(pl.col(target.to).n_unique() > 1) | pl.col("withheld").any(),
+                )
                 .select(
                     _KEY,
-                    pl.when(pl.col("n") == 1).then(target.to).alias(target.to),
-                    (pl.col("n") > 1).alias(f"{target.to} several"),
+                    pl.when(~pl.col("several")).then(target.to).alias(target.to),
+                    pl.col("several").alias(f"{target.to} several"),
                 )
             )
             table = table.join(agreed, on=_KEY, how="left", validate="1:1")
@@ -55,14 +59,16 @@ def lookup_of(texts: pl.DataFrame, join: LayerJoin, unit: str | None) -> Lookup:
     return Lookup(join.field, tuple(targets), table)
 
 
-def look_up(texts: pl.DataFrame, lookup: Lookup, resource: str) -> tuple[dict[str, Read], pl.DataFrame]:
-    """The looked-up columns of these rows, and their QUALITY rows."""
+def look_up(
+    texts: pl.DataFrame, layer: LayerConfig, lookup: Lookup, resource: str
+) -> tuple[dict[str, Read], pl.DataFrame]:
+    """The looked-up columns of the layer's rows, and their QUALITY rows."""
     keys = texts.select(parse_identifier(pl.col(lookup.field)).alias(_KEY))
     found = keys.join(lookup.table, on=_KEY, how="left", maintain_order="left")
     reads: dict[str, Read] = {}
     quality = []
     for target in lookup.targets:
         read = Read(found[target.to], found[f"{target.to} several"].fill_null(False))
-        reads[target.to] = read
+        read = reads[target.to] = of_own_row(read, texts, layer, lookup.field, target)
         quality.append(quality_row(resource, lookup.field, target.to, texts[lookup.field], read))
     return reads, pl.DataFrame(quality, schema=QUALITY)

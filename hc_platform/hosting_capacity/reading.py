@@ -13,7 +13,9 @@ from typing import Final, Literal
 import polars as pl
 
 from hc_platform.catalog.fields import CAPACITY_COLUMNS, HOSTING_COLUMNS, FieldTarget
+from hc_platform.catalog.layers import LayerConfig
 from hc_platform.hosting_capacity import values
+from hc_platform.hosting_capacity.packed import SHARED
 from hc_platform.hosting_capacity.texts import is_one_of, translate
 
 QUALITY: Final = {
@@ -30,6 +32,13 @@ QUALITY: Final = {
 that were read and have no one meaning here: a list of several, rows of a join that disagree, a tile's value in the row
 of one of its feeders. Both are NULL, and so among `nulls`."""
 
+_NOT_SHARED: Final = (
+    "hosting_capacity_mw",
+    "installed_dg_mw",
+    "queued_dg_mw",
+    "remaining_capacity_mw",
+    "constraining_metric",
+)
 _PARSERS: Final[Mapping[str, Callable[[pl.Expr], pl.Expr]]] = {
     "phase_config": values.parse_phase,
     "is_overhead": values.parse_overhead,
@@ -105,6 +114,15 @@ def read_field(texts: pl.DataFrame, field: str, target: FieldTarget, unit: str |
             withheld | column.struct.unnest().select(told).to_series()
         )  # a range where only a point can stand
     return Read(column, withheld)
+
+
+def of_own_row(read: Read, texts: pl.DataFrame, layer: LayerConfig, field: str, target: FieldTarget) -> Read:
+    """The same as far as it speaks of the row itself (`texts`: packed.open_rows).
+
+    Where a feature holds several feeders, a field that stands there only once speaks of all of them together: its
+    bounds bound each, but its points, totals and constraints are nobody's and are withheld.
+    """
+    return read.without(texts[SHARED]) if layer.is_shared(field) and target.to in _NOT_SHARED else read
 
 
 def combine(reads: Sequence[Read], how: Literal["least", "greatest"]) -> Read:

@@ -18,7 +18,15 @@ from hc_platform.hosting_capacity import values
 from hc_platform.hosting_capacity.binding import binding, read_limits
 from hc_platform.hosting_capacity.lookups import Lookup, look_up
 from hc_platform.hosting_capacity.packed import FEATURE, SHARED, open_rows
-from hc_platform.hosting_capacity.reading import QUALITY, Read, combine, no_rows, quality_row, read_field
+from hc_platform.hosting_capacity.reading import (
+    QUALITY,
+    Read,
+    combine,
+    no_rows,
+    of_own_row,
+    quality_row,
+    read_field,
+)
 from hc_platform.hosting_capacity.tables import REJECTED_FEATURES, SECTIONS
 from hc_platform.hosting_capacity.vocabulary import classify_constraint
 
@@ -160,12 +168,9 @@ def _read_fields(
 ) -> tuple[dict[str, Read], pl.Series, pl.DataFrame]:
     """Canonical column -> how it was read, what makes a row's capacity unreadable (text or NULL), and the quality.
 
-    `known` keeps what was read, so that a field that several resources share is read once. Where a feature holds
-    several feeders, a field that stands there only once speaks of all of them together: its bounds bound each, but
-    its points, totals and constraints are nobody's and are withheld.
+    `known` keeps what was read, so that a field that several resources share is read once.
     """
     unit = layer.capacity_unit or config.capacity_unit
-    own = {*layer.explode.columns, *layer.explode.virtual} if layer.explode else set(texts.columns)
     reads: dict[str, Read] = {}
     combined: dict[str, list[Read]] = {}
     unreadable = pl.Series("detail", [None], dtype=pl.String).new_from_index(0, texts.height)
@@ -174,9 +179,7 @@ def _read_fields(
         for target in targets:
             name = f"{field} {target.model_dump_json()}"
             if name not in known:
-                read = read_field(texts, field, target, unit)
-                of_all = field not in own and target.to in _NOT_SHARED
-                known[name] = read.without(texts[SHARED]) if of_all else read
+                known[name] = of_own_row(read_field(texts, field, target, unit), texts, layer, field, target)
             read = reads[target.to] = known[name]
             quality.append(quality_row(resource, field, target.to, texts[field], read))
             if target.combine:
@@ -192,7 +195,7 @@ def _read_fields(
     columns = layer.resources[resource].constraint_columns
     if columns:
         limits = read_limits(texts, columns, columns.unit or unit)
-        shared = no_rows(texts.height) if own >= set(columns.columns) else texts[SHARED]
+        shared = texts[SHARED] if any(map(layer.is_shared, columns.columns)) else no_rows(texts.height)
         bound = pl.select(pl.when(~shared).then(binding(limits, columns))).to_series()
         reads["__binding"] = Read(bound, no_rows(texts.height))
         for name in columns.columns:
@@ -201,19 +204,10 @@ def _read_fields(
             quality.append(quality_row(resource, name, "constraining_metric", texts[name], limit))
     tables = [pl.DataFrame(quality, schema=QUALITY)]
     for lookup in lookups:
-        found, told = look_up(texts, lookup, resource)
+        found, told = look_up(texts, layer, lookup, resource)
         reads |= found
         tables.append(told)
     return reads, unreadable.alias("detail"), pl.concat(tables)
-
-
-_NOT_SHARED = (
-    "hosting_capacity_mw",
-    "installed_dg_mw",
-    "queued_dg_mw",
-    "remaining_capacity_mw",
-    "constraining_metric",
-)
 
 
 def _section_columns(

@@ -40,5 +40,5 @@ def lookups_of(
             .to_series()
         )
         texts, _, _ = open_rows(raw, other, names[other.label])
-        made.append(lookup_of(texts, join, other.capacity_unit or config.capacity_unit))
+        made.append(lookup_of(texts, other, join, other.capacity_unit or config.capacity_unit))
     return made

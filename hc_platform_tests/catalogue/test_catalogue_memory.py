@@ -37,7 +37,7 @@ def lookups(config: UtilityConfig, layer: LayerConfig, drawn: list[DrawnLayer]) 
         other = next(d for d in drawn if d.layer.label == join.layer)
         names = {name: name for name in config.fields_of_contract(other.layer)}
         texts, _, _ = open_rows(raw(other)["raw_attributes"], other.layer, names)
-        made.append(lookup_of(texts, join, other.layer.capacity_unit or config.capacity_unit))
+        made.append(lookup_of(texts, other.layer, join, other.layer.capacity_unit or config.capacity_unit))
     return made
 
 

@@ -33,7 +33,10 @@ def raw(code: str, layer: SyntheticLayer) -> pl.DataFrame:
 def lookups(config: UtilityConfig, layer: LayerConfig, made: list[SyntheticLayer]) -> list[Lookup]:
     """The tables of the layer's joins, from all rows of the layers they name."""
     frames = {m.label: m.frame.cast(pl.String) for m in made}
-    return [lookup_of(frames[join.layer], join, config.capacity_unit) for join in config.joins_of(layer)]
+    return [
+        lookup_of(frames[join.layer], config.layer(join.layer), join, config.capacity_unit)
+        for join in config.joins_of(layer)
+    ]
 
 
 @pytest.mark.parametrize("code", sorted(SHAPES))

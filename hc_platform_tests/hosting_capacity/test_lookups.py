@@ -30,6 +30,7 @@ LINES: dict[str, Any] = {
 TOTALS: dict[str, Any] = {
     "name": "totals", "grain": "feeder", "field_map": {"CKT": "feeder_id_external"}, "capacity_unit": "mw",
 }  # fmt: skip
+LEAST: dict[str, Any] = {"to": "queued_dg_mw", "combine": "least"}
 OF_LINES = pl.col("layer") == "lines"
 
 
@@ -80,6 +81,47 @@ def test_a_key_whose_rows_disagree_gives_null_and_is_counted(tmp_path: Path) -> 
     assert quality.select("field", "column", "withheld").rows() == [("Circuit", "queued_dg_mw", 2)]
 
 
+def test_a_text_of_the_other_layer_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    made = config(LINES, TOTALS)
+    rest: dict[str, Any] = {"Queue": 1, "Sub": None, "kV": None}
+    totals = [{"CKT": c, "DG_kW": v, **rest} for c, v in (("A", "all"), ("B", 5), ("B", "all"))]
+    lake, report = normalized(tmp_path, made, [{"Circuit": c, "C": 1} for c in "AB"], totals)
+    got = lake.scan(SECTIONS).filter(OF_LINES).collect()
+    assert got["installed_dg_mw"].to_list() == [
+        None,
+        None,
+    ]  # of B too: whether the other row says 5 is not known
+    of_dg = OF_LINES & (pl.col("field") == "Circuit") & (pl.col("column") == "installed_dg_mw")
+    assert report.quality.filter(of_dg).select("unreadable", "withheld").row(0) == (1, 1)
+    assert not next(c for c in report.checks(None) if c.name == "values_are_readable").passed
+
+
+SHARED_TOTAL = [{"CKT": "A,B", "DG_kW": 900}, {"CKT": "C", "DG_kW": 100}]
+
+
+def test_a_total_of_several_feeders_is_taken_for_none_of_them(tmp_path: Path) -> None:
+    """The other layer lists the feeders: its one total beside them is that of both."""
+    join = {**LINES["joins"][0], "takes": {"DG_kW": {"to": "installed_dg_mw", "unit": "kw"}}}
+    made = config({**LINES, "joins": [join]}, {**TOTALS, "explode": {"columns": ["CKT"]}})
+    lake, report = normalized(tmp_path, made, [{"Circuit": c, "C": 1} for c in "ABC"], SHARED_TOTAL)
+    got = lake.scan(SECTIONS).filter(OF_LINES).sort("feature_key").collect()
+    assert got["installed_dg_mw"].to_list() == [None, None, 0.1]
+    assert report.quality.filter(OF_LINES & (pl.col("withheld") > 0))["withheld"].to_list() == [2]
+
+
+def test_what_a_tile_looks_up_is_none_of_its_feeders(tmp_path: Path) -> None:
+    """The rows list the feeders: what is found by their tile's number is the tile's."""
+    join = {"layer": "totals", "field": "Tile", "matches": "CKT"}
+    join |= {"takes": {"DG_kW": {"to": "installed_dg_mw", "unit": "kw"}, "Sub": "substation_name"}}
+    made = config({**LINES, "joins": [join], "explode": {"columns": ["Circuit", "C"]}}, TOTALS)
+    lines = [{"Circuit": "A,B", "C": "1,2", "Tile": 1}, {"Circuit": "D", "C": "3", "Tile": 2}]
+    totals = [{"CKT": str(t), "DG_kW": 100 * t, "Sub": "OAK"} for t in (1, 2)]
+    lake, _ = normalized(tmp_path, made, lines, totals)
+    got = lake.scan(SECTIONS).filter(OF_LINES).sort("feeder_id_external").collect()
+    assert got["installed_dg_mw"].to_list() == [None, None, 0.2]
+    assert got["substation_name"].to_list() == ["OAK"] * 3
+
+
 def test_a_join_reaches_into_a_popup_and_keeps_to_the_rows_it_is_meant_for(tmp_path: Path) -> None:
     lines = {
         **LINES,
@@ -118,6 +160,11 @@ def test_without_the_other_layer_its_columns_are_null(tmp_path: Path) -> None:
         ({"joins": [{**LINES["joins"][0], "layer": "lines"}]}, {}, "no other layer of this config"),
         ({"joins": [{**LINES["joins"][0], "takes": {"C": "hosting_capacity_mw"}}]}, {}, "mapped to hosting"),
         ({}, {"capacity_unit": None}, "Queue, taken from totals, has no unit"),
+        (
+            {"joins": [{**LINES["joins"][0], "takes": {"X": LEAST, "Y": LEAST}}]},
+            {},
+            "takes of a join has no combine",
+        ),
         ({"feeder_id_from": {"layer": "totals", "field": "Circuit", "matches": "CKT"}}, {}, "not from both"),
     ],
 )

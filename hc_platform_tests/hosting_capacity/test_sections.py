@@ -125,7 +125,7 @@ def test_an_ambiguous_name_gives_no_feeder_id() -> None:
     }  # fmt: skip
     made = config(sections, circuits)
     rows = pl.DataFrame({"Title": ["OAK", "ELM", "ELM", None], "Id": ["007", "1", "2", "3"]})
-    known = lookup_of(rows, made.joins_of(made.layers[0])[0], None)
+    known = lookup_of(rows, made.layers[1], made.joins_of(made.layers[0])[0], None)
     done = normal(made, [{"Circuit": c} for c in (" OAK", "ELM", None, "OAK")], lookups=[known])
     assert column(done, "feeder_id_external") == ["007", None, None, "007"]
     assert column(done, "feeder_name") == ["OAK", "ELM", None, "OAK"]
