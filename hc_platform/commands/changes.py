@@ -10,7 +10,6 @@ import typer
 
 from hc_platform.commands.shared import DataDir, settings_of
 from hc_platform.hosting_capacity.derived_tables import CHANGES, FEEDER_CHANGES, MONTHLY_CHANGES
-from hc_platform.ingesting import MistakeError
 from hc_platform.lake.store import open_lake
 from hc_platform.terminal import print_table, say
 
@@ -40,9 +39,10 @@ def changes(
         )
     if months.is_empty():
         asked = " ".join(x for x in (utility, snapshot) if x) or "any utility"
-        raise MistakeError(
+        say(
             f"nothing to compare of {asked}: two snapshots are needed that hold rows (hc utilities shows them)"
         )
+        return
     counts = [c for c in CHANGES if months[c].sum()]
     print_table(
         "Changes, records",
@@ -59,7 +59,7 @@ def changes(
         ).iter_rows(),
     )
     if months["config_changed"].any():
-        say("where the config changed, a change may be the config's and not the utility's")
+        say("where the config or our rules changed, a change may be theirs and not the utility's")
     if utility:
         _feeders(lake.scan(FEEDER_CHANGES, utility_code=utility).collect(), months, limit)
 

@@ -322,7 +322,9 @@ INGESTION_EVENTS = Table(
         Column("records_written", "int", "Features accepted into sections (normalized)."),
         Column("rejected", "int", "Features in rejected_features (normalized)."),
         Column("bytes", "int", "Bytes received."),
-        Column("config_hash", "text", "The config it was normalized with."),
+        Column(
+            "config_hash", "text", "Hash of the config and of the rules (our code) it was normalized with."
+        ),
         Column("source_url", "text", "Where it was read."),
         Column("source_edited_at", "timestamp", "The newest edit date of its layers, UTC."),
         Column("source_hash", "text", "Hash over all layers."),

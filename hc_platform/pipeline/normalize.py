@@ -31,6 +31,7 @@ from hc_platform.lake.store import Lake
 from hc_platform.pipeline.fetch import hash_of, log_event
 from hc_platform.pipeline.lookups import lookups_of
 from hc_platform.pipeline.snapshots import layers_of, raw_snapshots
+from hc_platform.pipeline.standing import made_with
 from hc_platform.pipeline.threads import in_order
 from hc_platform.sources.base import LayerDescription, match_fields
 from hc_platform.tables import sql_text
@@ -162,7 +163,7 @@ def held_by(lake: Lake, code: str, snapshot: str) -> str:
 
 
 def is_normalized(config: UtilityConfig, snapshot: str, lake: Lake) -> bool:
-    """Whether the snapshot's sections were made from the raw rows that stand now, with the config as it is now."""
+    """Whether the snapshot's sections were made from the raw rows, with the config and by the rules that stand now."""
     events = (
         lake.scan(INGESTION_EVENTS, utility_code=config.utility_code)
         .filter((pl.col("status") == "normalized") & (pl.col("snapshot") == snapshot))
@@ -170,7 +171,7 @@ def is_normalized(config: UtilityConfig, snapshot: str, lake: Lake) -> bool:
         .select("config_hash", "source_hash")
         .collect()
     )
-    now = (config.fingerprint, hash_of(layers_of(lake, config.utility_code, snapshot)))
+    now = (made_with(config), hash_of(layers_of(lake, config.utility_code, snapshot)))
     return events.height > 0 and events.row(-1) == now
 
 
@@ -205,7 +206,7 @@ def prepared_sections(
         folder = Path(name)
         report = _write_parts(config, snapshot, lake, layers, folder)
         partition = {"utility_code": code, "snapshot": snapshot}
-        yield PreparedSections(report, partition, folder, memory, config.fingerprint, hash_of(layers))
+        yield PreparedSections(report, partition, folder, memory, made_with(config), hash_of(layers))
 
 
 def _write_parts(

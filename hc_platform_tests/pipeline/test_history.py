@@ -16,8 +16,9 @@ from hc_platform.hosting_capacity.tables import (
     SOURCE_LAYERS,
 )
 from hc_platform.lake.store import Lake, open_lake
+from hc_platform.pipeline import standing
 from hc_platform.pipeline.feeders import prepare_records
-from hc_platform.pipeline.normalize import prepared_sections
+from hc_platform.pipeline.normalize import is_normalized, prepared_sections
 from hc_platform_tests.hosting_capacity.making import config
 from hc_platform_tests.pipeline.stub import Bench, StubSource, month
 
@@ -154,3 +155,13 @@ def test_prepared_but_not_committed_leaves_the_lake_alone(bench: Bench) -> None:
         assert list((bench.folder / "scratch").iterdir())
     assert [bench.lake.version(t) for t in (SECTIONS, REJECTED_FEATURES)] == versions
     assert not list((bench.folder / "scratch").iterdir())
+
+
+def test_a_mended_rule_makes_an_unchanged_months_rows_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fetch(NEW, StubSource({"lines": rows(5)}), month(5))
+    build(bench.lake, NEW, "2026-05")
+    assert is_normalized(NEW, "2026-05", bench.lake)
+    monkeypatch.setattr(standing, "rules", lambda: "others")
+    assert not is_normalized(NEW, "2026-05", bench.lake)
