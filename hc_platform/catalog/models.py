@@ -6,6 +6,7 @@ What does not: reading files and naming lines (`loading`), or what is done with 
 
 import hashlib
 import ipaddress
+import json
 from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ from hc_platform.catalog.fields import (
 from hc_platform.catalog.layers import OF_ONE_RESOURCE, Discovery, LayerConfig, LayerJoin
 
 _OF_ONE_LAYER: Final = ("layer_index", "field_map")
+_ASKED: Final = {
+    "where", "geometry", "attributes", "member", "sheet", "header_row", "x_field", "y_field", "object_id_field",
+}  # fmt: skip
 
 
 def is_loopback(url: str) -> bool:
@@ -181,6 +185,13 @@ class UtilityConfig(Strict):
                     conditions = [f for ts in join.takes.values() for t in ts for f in t.when]
                     names |= dict.fromkeys([join.matches, *join.takes, *conditions])
         return [name for name in names if name not in layer.virtual_fields]
+
+    def asked_of(self, layer: LayerConfig) -> str:
+        """What decides which values a pull of the layer brings, as JSON: an earlier pull stands for no other question."""
+        asked = layer.model_dump(include=_ASKED, exclude_defaults=True)
+        if layer.attributes == "named":
+            asked["fields"] = sorted(self.fields_of_contract(layer))
+        return json.dumps(asked, sort_keys=True)
 
     def layer_service_url(self, layer: LayerConfig) -> str:
         """Where the layer's service is."""

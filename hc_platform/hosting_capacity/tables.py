@@ -167,10 +167,9 @@ SOURCE_LAYERS = Table(
         Column("source_url", "text", "Where it was read."),
         Column("where_sql", "text", "The filter the server applied."),
         Column(
-            "geometry_asked",
-            "text",
-            "What was asked of places.",
-            values=("full", "centroid", "none"),
+            "asked_json",
+            "json",
+            "What of the config decided which values came: filter, geometry, attributes, a file's sheet and the like.",
         ),
         Column("status", "text", "How the pull ended.", values=("complete", "changed", "unchanged")),
         Column(

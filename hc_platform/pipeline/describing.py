@@ -123,8 +123,8 @@ def _described(
     if layer.path:
         edited_at = source.edited_at(config, layer)
         same = (pl.col("layer") == layer.label) & (pl.col("source_edited_at") == edited_at)
-        for row in before.filter(same, pl.col("where_sql") == layer.where).iter_rows(named=True):
-            if row["source_url"] == layer.path:
+        for row in before.filter(same).iter_rows(named=True):
+            if (row["source_url"], row["asked_json"]) == (layer.path, config.asked_of(layer)):
                 return LayerDescription(
                     url=row["source_url"],
                     name=layer.label,

@@ -116,7 +116,7 @@ def _pull(
     run_id: str | None,
 ) -> Fetched:
     code = config.utility_code
-    if not force and _not_edited(described.layers, before):
+    if not force and _not_edited(config, described.layers, before):
         return _unchanged(config, snapshot, lake, before, run_id)
 
     _sweep(staging / code, keep=snapshot)
@@ -128,10 +128,10 @@ def _pull(
         pulled.append(_Pulled(layer, found, pull, verified))
     if not force and _same_content(pulled, before):
         _sweep(staging / code)
-        return _unchanged(config, snapshot, lake, _touched(lake, before, pulled, run_id), run_id)
+        return _unchanged(config, snapshot, lake, _touched(config, lake, before, pulled, run_id), run_id)
 
     layers = SOURCE_LAYERS.conform(
-        pl.DataFrame([_layer_row(code, snapshot, p, described) for p in pulled], infer_schema_length=None)
+        pl.DataFrame([_layer_row(config, snapshot, p, described) for p in pulled], infer_schema_length=None)
     )
     rows = (
         frame
@@ -146,15 +146,16 @@ def _pull(
     return Fetched(status, snapshot, layers, source_hash=hash_of(layers))
 
 
-def _not_edited(described: list[tuple[LayerConfig, LayerDescription]], before: pl.DataFrame) -> bool:
+def _not_edited(
+    config: UtilityConfig, described: list[tuple[LayerConfig, LayerDescription]], before: pl.DataFrame
+) -> bool:
     """Every layer tells an edit date, and date, count, address and question are those of the last pull."""
     known = {row["layer"]: row for row in before.iter_rows(named=True)}
     return set(known) == {layer.label for layer, _ in described} and all(
         found.edited_at is not None
         and found.edited_at == known[layer.label]["source_edited_at"]
-        and (found.count, found.url, layer.where)
-        == tuple(known[layer.label][c] for c in ("expected_count", "source_url", "where_sql"))
-        and layer.geometry == (known[layer.label]["geometry_asked"] or "full")
+        and (found.count, found.url, config.asked_of(layer))
+        == tuple(known[layer.label][c] for c in ("expected_count", "source_url", "asked_json"))
         for layer, found in described
     )
 
@@ -164,11 +165,18 @@ def _same_content(pulled: list[_Pulled], before: pl.DataFrame) -> bool:
     return {p.layer.label: (p.verified.source_hash, p.found.url) for p in pulled} == known
 
 
-def _touched(lake: Lake, before: pl.DataFrame, pulled: list[_Pulled], run_id: str | None) -> pl.DataFrame:
-    """The held pull's rows with the edit dates as they are now, so that the next run need not download to compare."""
-    dates = {p.layer.label: p.found.edited_at for p in pulled}
+def _touched(
+    config: UtilityConfig, lake: Lake, before: pl.DataFrame, pulled: list[_Pulled], run_id: str | None
+) -> pl.DataFrame:
+    """The held pull's rows with edit dates and questions as they are now, so that the next run need not download."""
+    now = {
+        "source_edited_at": {p.layer.label: p.found.edited_at for p in pulled},
+        "asked_json": {p.layer.label: config.asked_of(p.layer) for p in pulled},
+        "where_sql": {p.layer.label: p.layer.where for p in pulled},
+    }
     touched = before.with_columns(
-        source_edited_at=pl.col("layer").replace_strict(dates, return_dtype=pl.Datetime("us", "UTC"))
+        pl.col("layer").replace_strict(of, return_dtype=SOURCE_LAYERS.schema[name]).alias(name)
+        for name, of in now.items()
     )
     if touched.equals(before):
         return before
@@ -191,18 +199,18 @@ def _unchanged(
     return Fetched("unchanged", snapshot, layers, same_as, hash_of(layers))
 
 
-def _layer_row(code: str, snapshot: str, pulled: _Pulled, described: Described) -> dict[str, Any]:
+def _layer_row(config: UtilityConfig, snapshot: str, pulled: _Pulled, described: Described) -> dict[str, Any]:
     found, pull = pulled.found, pulled.pull
     first = pulled.layer is described.layers[0][0]
     absent = [f"left out: {reason}" for reason in described.left_out.values()] if first else []
     return {
-        "utility_code": code,
+        "utility_code": config.utility_code,
         "snapshot": snapshot,
         "layer": pulled.layer.label,
         "layer_index": found.layer_index,
         "source_url": found.url,
         "where_sql": pulled.layer.where,
-        "geometry_asked": pulled.layer.geometry,
+        "asked_json": config.asked_of(pulled.layer),
         "status": pull.status,
         "same_as_snapshot": None,
         "expected_count": pull.expected_count,

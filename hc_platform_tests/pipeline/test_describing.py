@@ -115,6 +115,20 @@ def test_a_file_that_was_not_written_since_is_not_downloaded(
     assert bench.lake.scan(RAW_FEATURES, snapshot="2026-07").collect().height == 4
 
 
+def test_another_place_in_a_file_that_was_not_written_since_is_read(bench: Bench) -> None:
+    (bench.folder / "imports").mkdir()
+    (bench.folder / "imports" / "own.csv").write_text("Id,kW\nId,kW\n0001,5\n")
+    source_of = {"data_source_type": "file", "service_url": None}
+    layer = {**LAYER, "layer_index": None, "path": "own.csv"}
+    options = SourceOptions(import_dir=bench.folder / "imports")
+    for number, (header_row, rows) in enumerate([(1, 2), (2, 1), (2, 1)]):
+        made = config({**layer, "header_row": header_row}, **source_of)
+        done = bench.fetch(
+            made, None, month(5 + number), source_for=partial(source_for, made, options=options)
+        )
+        assert (done.status, done.fetched) == ("unchanged" if number == 2 else "complete", rows)
+
+
 def test_one_changed_file_brings_the_other_too(
     bench: Bench, files: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

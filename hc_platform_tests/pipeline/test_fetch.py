@@ -109,6 +109,18 @@ def test_another_filter_is_a_change(bench: Bench) -> None:
     assert again.written
 
 
+def test_a_field_more_of_a_layer_that_keeps_only_these_is_a_change(bench: Bench) -> None:
+    """Else the field would be NULL in every row, for the rows in the lake were pulled without it."""
+    layer = {"name": "lines", "attributes": "named", "field_map": {"Id": "feeder_id_external"}}
+    stub = StubSource({"lines": [{"Id": "1", "C": 100}]}, edited_at=month(4))
+    bench.fetch(config(layer), stub, month(5))
+    more = config({**layer, "field_map": {"Id": "feeder_id_external", "C": "feeder_name"}})
+    assert bench.fetch(more, stub, month(6)).status == "unchanged"  # the stub's rows are the same...
+    assert stub.written == ["lines/0"] * 2  # ... but were pulled to see it
+    bench.fetch(more, stub, month(7))
+    assert stub.written == ["lines/0"] * 2
+
+
 def test_force_pulls_all_the_same(bench: Bench) -> None:
     bench.fetch(MADE, source(edited_at=month(4)), month(5))
     again = source(edited_at=month(4))
