@@ -134,7 +134,9 @@ MONTHLY_CHANGES: Final = Table(
         _RESOURCE,
         _SNAPSHOT,
         _PREVIOUS,
-        Column("config_changed", "bool", "Whether the config, or our rules, are others since.", required=True),
+        Column(
+            "config_changed", "bool", "Whether the config, or our rules, are others since.", required=True
+        ),
         *(Column(change, "int", f"Records of feeder_changes with change {change}.") for change in CHANGES),
         Column("raised_mw", "float", "Sum of what was raised, where both values are known.", "MW"),
         Column("lowered_mw", "float", "Sum of what was lowered, a negative number.", "MW"),
