@@ -21,6 +21,15 @@ _HEADER: Final = """# Coverage
 
 Made from the configs by `hc coverage -o docs/coverage.md`; do not edit by hand. Nothing here says that a service answers
 today: `hc config verify` asks, and `hc utilities` tells when each was last ingested.
+
+- Status. `fetched`: the config has an address for it and knows its fields. `fetched_if_found`: its service or its layer is
+  not known for certain; a pull takes it if it is there, and tells if it is not. `side_not_available`: other data of the
+  utility are fetched, this side is not. The other statuses say why nothing is fetched.
+- Rows are those that others counted before the verification's date, in all states that the utility's map covers.
+- Verification is that of the least known layer, and its date. `live_checked`: the service itself was asked.
+  `fields_seen_in_published_pulls`: others published its rows or metadata. `documented`: it is known from inventories,
+  programs or papers. `guessed`: its address or its fields are a guess.
+- An optional layer may be absent; it does not hold back the others.
 """
 
 
@@ -50,8 +59,9 @@ class Atlas(Strict):
 class CoverageRow:
     """One Atlas resource held against one config.
 
-    `status`: `fetched`, or why not (an access_status, `side_not_available` where the utility is fetched but not this side
-    of its data, or `no_config`). `fetched`: what comes, e.g. "generation: section 1,319,715 rows". `reason`: why nothing.
+    `status`: `fetched`, `fetched_if_found` where every layer of it is optional or guessed, or why not (an access_status,
+    `side_not_available` where the utility is fetched but not this side of its data, or `no_config`). `fetched`: what
+    comes, e.g. "generation: section (1,319,715 rows)". `reason`: what does not, and why.
     """
 
     state: str
@@ -104,7 +114,7 @@ def _row(row: AtlasResource, code: str, config: UtilityConfig | None) -> Coverag
     told = _fetched(config, sides) if config.fetchable else ""
     missing = [config.unavailable[s] for s in sides if s in config.unavailable]
     if told:
-        status, reason = "fetched", "; ".join(missing)
+        status, reason = _certainty(config, sides), "; ".join(missing)
     elif config.fetchable:
         status, reason = "side_not_available", "; ".join(missing) or "no layer of the config carries it"
     else:
@@ -120,13 +130,24 @@ def _row(row: AtlasResource, code: str, config: UtilityConfig | None) -> Coverag
     )
 
 
+def _certainty(config: UtilityConfig, sides: Iterable[Resource]) -> str:
+    """`fetched` where one layer of these sides at least is neither optional nor guessed."""
+    certain = any(
+        not layer.optional and (layer.verification or config.verification).status != "guessed"
+        for layer in config.layers
+        if any(side in layer.resources for side in sides)
+    )
+    return "fetched" if certain else "fetched_if_found"
+
+
 def _fetched(config: UtilityConfig, sides: Iterable[Resource]) -> str:
-    """'generation: section 1,319,715 rows, feeder 3,032 rows' for each side that some layer carries."""
+    """'generation: section (1,319,715 rows), feeder (3,032 rows)' for each side that some layer carries."""
     parts = []
     for side in sides:
         layers = [layer for layer in config.layers if side in layer.resources]
         told = [
-            f"{x.grain} {x.rows_seen:,} rows" if x.rows_seen else f"{x.grain}, rows not known" for x in layers
+            f"{x.grain} ({x.rows_seen:,} rows)" if x.rows_seen else f"{x.grain} (rows not known)"
+            for x in layers
         ]
         if told:
             parts.append(f"{side}: {', '.join(told)}")
@@ -152,12 +173,22 @@ def coverage_markdown(atlas: Atlas, catalog: Catalog) -> str:
     rows, beyond = coverage(atlas.resources, catalog), coverage(atlas.beyond, catalog)
     named = len({(r.state, r.resource) for r in rows})
     fetched = len({(r.state, r.resource) for r in rows if r.status == "fetched"})
+    perhaps = len({(r.state, r.resource) for r in rows if r.status == "fetched_if_found"})
     summary = (
         f"The Atlas counts {atlas.resources_in_atlas} resources. {named} of them are known by name and stand below, "
-        f"{fetched} with data that are fetched; {atlas.unnamed} could not be named. "
+        f"{fetched} with data that are fetched and {perhaps} that are fetched if found; {atlas.unnamed} could not be "
+        "named. "
         f"{sum(c.fetchable for c in catalog.values())} of {len(catalog)} configs fetch.\n"
     )
-    shown = ("state", "Atlas resource", "config", "status", "what is fetched", "verification", "why not")
+    shown = (
+        "state",
+        "resource",
+        "config",
+        "status",
+        "what is fetched",
+        "verification",
+        "what is not, and why",
+    )
 
     def cells(row: CoverageRow) -> list[str]:
         return [
