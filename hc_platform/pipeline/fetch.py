@@ -169,7 +169,7 @@ def _touched(
     config: UtilityConfig, lake: Lake, before: pl.DataFrame, pulled: list[_Pulled], run_id: str | None
 ) -> pl.DataFrame:
     """The held pull's rows with edit dates and questions as they are now, so that the next run need not download."""
-    now = {
+    now: dict[str, dict[str, Any]] = {
         "source_edited_at": {p.layer.label: p.found.edited_at for p in pulled},
         "asked_json": {p.layer.label: config.asked_of(p.layer) for p in pulled},
         "where_sql": {p.layer.label: p.layer.where for p in pulled},
