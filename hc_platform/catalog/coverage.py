@@ -22,9 +22,9 @@ _HEADER: Final = """# Coverage
 Made from the configs by `hc coverage -o docs/coverage.md`; do not edit by hand. Nothing here says that a service answers
 today: `hc config verify` asks, and `hc utilities` tells when each was last ingested.
 
-- Status. `fetched`: the config has an address for it and knows its fields. `fetched_if_found`: its service or its layer is
-  not known for certain; a pull takes it if it is there, and tells if it is not. `side_not_available`: other data of the
-  utility are fetched, this side is not. The other statuses say why nothing is fetched.
+- Status. `fetched`: the config has an address for it and knows its fields. `fetched_if_found`: its service or its layer
+  is not known for certain; a pull takes it if it is there, and tells if it is not. `side_not_available`: other data of
+  the utility are fetched, this side is not. The other statuses say why nothing is fetched.
 - Rows are those that others counted before the verification's date, in all states that the utility's map covers.
 - Verification is that of the least known layer, and its date. `live_checked`: the service itself was asked.
   `fields_seen_in_published_pulls`: others published its rows or metadata. `documented`: it is known from inventories,
