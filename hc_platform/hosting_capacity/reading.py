@@ -32,6 +32,8 @@ QUALITY: Final = {
 that were read and have no one meaning here: a list of several, rows of a join that disagree, a tile's value in the row
 of one of its feeders. Both are NULL, and so among `nulls`."""
 
+UNPACKED: Final = "unpacked"
+"""The `column` of QUALITY rows that tell of packed cells themselves."""
 _NOT_SHARED: Final = (
     "hosting_capacity_mw",
     "installed_dg_mw",

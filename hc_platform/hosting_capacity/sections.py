@@ -20,6 +20,7 @@ from hc_platform.hosting_capacity.lookups import Lookup, look_up
 from hc_platform.hosting_capacity.packed import FEATURE, SHARED, open_rows
 from hc_platform.hosting_capacity.reading import (
     QUALITY,
+    UNPACKED,
     Read,
     combine,
     no_rows,
@@ -145,16 +146,25 @@ def _content_hash(layer: LayerConfig, geometry: pl.Series) -> pl.Expr:
 
 
 def _packed_quality(layer: LayerConfig, texts: pl.DataFrame, unread: Mapping[str, pl.Series]) -> pl.DataFrame:
-    """How many cells of the unpacked columns could not be read; nothing of what they hold is known."""
-    rows = []
-    for column, mask in unread.items():
+    """How many cells of the unpacked columns could not be read, for nothing of what they hold is known; and in how many
+    filled cells (`rows`) each field within them was not found (`nulls`)."""
+    of_all = {"resource": next(iter(layer.resources)), "column": UNPACKED, "withheld": 0}
+    rows = [
+        {
+            **of_all, "field": column, "rows": len(mask), "nulls": int(mask.sum()), "unreadable": int(mask.sum()),
+            "sample": f"{column} of {int(mask.sum())} rows" if mask.any() else None,
+        }
+        for column, mask in unread.items()
+    ]  # fmt: skip
+    packed = {name: part.column for part in layer.unpack for name in part.virtual}
+    if layer.explode and layer.explode.json_column:
+        packed |= dict.fromkeys(layer.explode.virtual, layer.explode.json_column)
+    for name, column in packed.items():
+        cells = texts.filter(~pl.col(column).str.strip_chars().is_in(["", "[]", "{}", "null"]))
+        nulls = cells[name].null_count()
         rows.append(
-            {
-                "resource": next(iter(layer.resources)), "field": column, "column": "unpacked", "rows": len(mask),
-                "nulls": int(mask.sum()), "unreadable": int(mask.sum()), "withheld": 0,
-                "sample": None if not mask.any() else f"{column} of {int(mask.sum())} rows",
-            }
-        )  # fmt: skip
+            {**of_all, "field": name, "rows": cells.height, "nulls": nulls, "unreadable": 0, "sample": None}
+        )
     return pl.DataFrame(rows, schema=QUALITY)
 
 

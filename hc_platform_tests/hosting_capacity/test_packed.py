@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from hc_platform.catalog.layers import Explode, Unpack
+from hc_platform.hosting_capacity import checks
 from hc_platform.hosting_capacity.packed import FEATURE, explode, unpack
 from hc_platform_tests.hosting_capacity.making import config, normal
 
@@ -232,3 +233,19 @@ def test_unpacked_fields_are_read_like_any_and_what_is_not_is_counted() -> None:
     ]  # fmt: skip
     counted = done.quality.filter(pl.col("column") == "unpacked").row(0, named=True)
     assert (counted["field"], counted["rows"], counted["unreadable"]) == ("PopupInfo", 3, 1)
+
+
+@pytest.mark.parametrize("called", ["kw", "KW_new"])
+def test_a_field_that_is_called_otherwise_within_every_cell_stops_the_commit(called: str) -> None:
+    """The metadata know nothing of it, and a capacity that is gone everywhere must not replace the last good one."""
+    made = config(
+        {
+            "explode": {"json": "data", "fields": ["id", "kw"]},
+            "field_map": {"data.id": "feeder_id_external", "data.kw": {"to": H, "unit": "kw"}},
+        }
+    )
+    items = [[{"id": str(i), called: 100}] for i in range(checks.FEW_CELLS)]
+    done = normal(made, [{"data": json.dumps(cell)} for cell in (*items, [], None)])
+    check = checks.values_readable(done.quality)
+    assert check.passed == (called == "kw")
+    assert check.passed or "none of 20 cells has the field data.kw" in check.message
