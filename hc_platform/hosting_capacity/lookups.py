@@ -10,7 +10,7 @@ import polars as pl
 
 from hc_platform.catalog.fields import FieldTarget
 from hc_platform.catalog.layers import LayerConfig, LayerJoin
-from hc_platform.hosting_capacity.reading import QUALITY, Read, of_own_row, quality_row, read_field
+from hc_platform.hosting_capacity.reading import JOINED, QUALITY, Read, of_own_row, quality_row, read_field
 from hc_platform.hosting_capacity.values import parse_identifier
 
 _KEY = "__key"
@@ -21,6 +21,7 @@ class Lookup:
     """What a join takes. `table`: a row per key, with a column per taken canonical column (as its parser gives it,
     NULL where the key's rows disagree) and `<column> several`, whether they do, or one of them is withheld."""
 
+    layer: str
     field: str
     targets: tuple[FieldTarget, ...]
     table: pl.DataFrame
@@ -56,17 +57,24 @@ def lookup_of(texts: pl.DataFrame, other: LayerConfig, join: LayerJoin, unit: st
             )
             table = table.join(agreed, on=_KEY, how="left", validate="1:1")
             targets.append(target)
-    return Lookup(join.field, tuple(targets), table)
+    return Lookup(join.layer, join.field, tuple(targets), table)
 
 
 def look_up(
     texts: pl.DataFrame, layer: LayerConfig, lookup: Lookup, resource: str
 ) -> tuple[dict[str, Read], pl.DataFrame]:
-    """The looked-up columns of the layer's rows, and their QUALITY rows."""
+    """The looked-up columns of the layer's rows, and their QUALITY rows: of each column, and of the keys themselves."""
     keys = texts.select(parse_identifier(pl.col(lookup.field)).alias(_KEY))
     found = keys.join(lookup.table, on=_KEY, how="left", maintain_order="left")
     reads: dict[str, Read] = {}
-    quality = []
+    known = keys.to_series().is_in(lookup.table[_KEY].implode())  # NULL where a row has no key
+    quality: list[dict[str, object]] = [
+        {
+            "resource": resource, "field": f"{lookup.field} in {lookup.layer}", "column": JOINED,
+            "rows": len(known) - known.null_count(), "nulls": int((~known).sum()), "unreadable": 0, "withheld": 0,
+            "sample": None,
+        }
+    ]  # fmt: skip
     for target in lookup.targets:
         read = Read(found[target.to], found[f"{target.to} several"].fill_null(False))
         read = reads[target.to] = of_own_row(read, texts, layer, lookup.field, target)

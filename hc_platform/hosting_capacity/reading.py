@@ -34,6 +34,8 @@ of one of its feeders. Both are NULL, and so among `nulls`."""
 
 UNPACKED: Final = "unpacked"
 """The `column` of QUALITY rows that tell of packed cells themselves."""
+JOINED: Final = "joined"
+"""The `column` of QUALITY rows that tell how many keys (`rows`) another layer does not have (`nulls`)."""
 _NOT_SHARED: Final = (
     "hosting_capacity_mw",
     "installed_dg_mw",

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hc_platform.catalog.models import UtilityConfig
+from hc_platform.hosting_capacity import checks
 from hc_platform.hosting_capacity.tables import SECTIONS
 from hc_platform.lake.store import Lake, open_lake
 from hc_platform.pipeline.normalize import SectionsReport, prepared_sections
@@ -120,6 +121,20 @@ def test_what_a_tile_looks_up_is_none_of_its_feeders(tmp_path: Path) -> None:
     got = lake.scan(SECTIONS).filter(OF_LINES).sort("feeder_id_external").collect()
     assert got["installed_dg_mw"].to_list() == [None, None, 0.2]
     assert got["substation_name"].to_list() == ["OAK"] * 3
+
+
+@pytest.mark.parametrize(("their", "passed"), [("{:04d}", True), ("D-{:04d}", False)])
+def test_a_join_that_finds_nothing_stops_the_commit(tmp_path: Path, their: str, passed: bool) -> None:
+    """One layer spells ids otherwise now: no total would be known any more, and nothing else would show it."""
+    made = config(LINES, TOTALS)
+    rest: dict[str, Any] = {"DG_kW": 5, "Queue": 1, "Sub": None, "kV": None}
+    totals = [{"CKT": their.format(i), **rest} for i in range(checks.FEW)]
+    _, report = normalized(
+        tmp_path, made, [{"Circuit": f"{i:04d}", "C": 1} for i in range(checks.FEW)], totals
+    )
+    check = next(c for c in report.checks(None) if c.name == "values_are_readable")
+    assert check.passed == passed
+    assert passed or "none of 20 rows finds its Circuit in totals" in check.message
 
 
 def test_a_join_reaches_into_a_popup_and_keeps_to_the_rows_it_is_meant_for(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_field_that_is_called_otherwise_within_every_cell_stops_the_commit(cal
             "field_map": {"data.id": "feeder_id_external", "data.kw": {"to": H, "unit": "kw"}},
         }
     )
-    items = [[{"id": str(i), called: 100}] for i in range(checks.FEW_CELLS)]
+    items = [[{"id": str(i), called: 100}] for i in range(checks.FEW)]
     done = normal(made, [{"data": json.dumps(cell)} for cell in (*items, [], None)])
     check = checks.values_readable(done.quality)
     assert check.passed == (called == "kw")
