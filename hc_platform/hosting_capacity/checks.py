@@ -58,9 +58,9 @@ def keys_unique(rows: int, distinct: int, collisions: int) -> Check:
     message = f"{rows} rows, {distinct} keys; {collisions} rows share a key with another and got a number"
     return Check("record_keys_are_unique", rows == distinct, True, message, {"collisions": collisions})
 
-    """At most 1 % of any field's published values cannot be read; packed fields and joins are found somewhere.
+
 def values_readable(quality: pl.DataFrame) -> Check:
-    """At most 1 % of any field's published values cannot be read; packed fields are found in some cell, joins in some row.
+    """At most 1 % of any field's published values cannot be read; packed fields and joins are found somewhere.
 
     Values that are withheld are told, and no fault. (Metadata tell of fields that are columns; what is renamed within a
     cell, or spelled otherwise in two layers, shows only here.)
