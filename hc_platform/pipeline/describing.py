@@ -19,8 +19,8 @@ from hc_platform.pipeline.snapshots import known_layers, period_of
 from hc_platform.sources import AbsentError, ContractError, LayerSource, SourceError
 from hc_platform.sources.base import LayerDescription, match_fields
 from hc_platform.sources.contract import KnownLayer, findings_of
-from hc_platform.sources.discovery import Looked, passed_over
-from hc_platform.sources.vintage import Period
+from hc_platform.sources.discovery import Looked, passed_over, service_name
+from hc_platform.sources.vintage import Period, vintage_of
 
 SourceFor = Callable[..., LayerSource]
 """(layer, within=Period | None) -> its adapter: `sources.source_for` of a config and options."""
@@ -77,12 +77,14 @@ def describe_layers(
     before: pl.DataFrame,
     now: datetime,
     within: Period | None = None,
+    step_back: bool = False,
     run_id: str | None = None,
 ) -> Described:
     """Describe every layer and hold it against its contract; `before` is the newest pull's SOURCE_LAYERS.
 
     An optional layer that does not exist, or never fitted, is left out; one that the newest pull had may not vanish.
-    `within`: a past period. Whatever happens, the publications that were looked at are recorded.
+    `within`: a past period. `step_back`: of a rotating service an older publication than the held one will do.
+    Whatever happens, the publications that were looked at are recorded.
     Raises SourceError: AbsentError, ContractError, PastSnapshotError and what a server's silence raises.
     """
     layers: list[tuple[LayerConfig, LayerDescription]] = []
@@ -97,6 +99,8 @@ def describe_layers(
                 found = _described(source(layer, within=within), config, layer, before)
                 looked[layer.label] = found.looked
                 match_fields(config, layer, found)
+                if within is None and not step_back:
+                    _not_older(config, layer, found, before)
                 findings[layer.label] = _as_configured(config, layer, found, known.get(layer.label), now)
             except (AbsentError, ContractError) as error:
                 looked.setdefault(layer.label, error.looked)
@@ -136,6 +140,32 @@ def _described(
                     metadata=json.loads(row["metadata_json"]),
                 )
     return source.describe(config, layer)
+
+
+def _not_older(
+    config: UtilityConfig, layer: LayerConfig, found: LayerDescription, before: pl.DataFrame
+) -> None:
+    """Raises ContractError where an older publication than that of the newest pull would be taken for a newer month.
+
+    The newer one may be gone for an hour, or lack a field for a day; the old ones stay online for years.
+    """
+    chosen = next((x.candidate for x in found.looked if x.verdict == "chosen"), None)
+    for held in before.filter(pl.col("layer") == layer.label).iter_rows(named=True):
+        if chosen is None or found.url == held["source_url"]:
+            return
+        name = service_name(held["source_url"])
+        vintage, edited_at = vintage_of(name), held["source_edited_at"]
+        if chosen.vintage and vintage and vintage_of(chosen.title):
+            older = chosen.vintage.last < vintage.last
+        else:
+            older = bool(found.edited_at and edited_at and found.edited_at < edited_at)
+        if older:
+            raise ContractError(
+                f"{config.utility_code}, layer {layer.label}: {chosen.title} is older than {name}, which snapshot "
+                f"{held['snapshot']} holds. {'; '.join(passed_over(found.looked)) or f'{name} is not listed now'}. Mend "
+                "the config if the newer one changed; if it was withdrawn for good, run with --force.",
+                looked=found.looked,
+            )
 
 
 def _as_configured(

@@ -95,7 +95,15 @@ def fetch(
     with _only_one(staging, config.utility_code), _logged(lake, config, snapshot, run_id) as log:
         before = newest_pull(lake, config.utility_code, until=snapshot)
         described = describe_layers(
-            config, snapshot, source=source, lake=lake, before=before, now=now, within=within, run_id=run_id
+            config,
+            snapshot,
+            source=source,
+            lake=lake,
+            before=before,
+            now=now,
+            within=within,
+            step_back=force,
+            run_id=run_id,
         )
         pulled = _pull(config, snapshot, described, before, source, lake, staging, progress, force, run_id)
         result = replace(pulled, described=described)

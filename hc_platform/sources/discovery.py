@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from hc_platform import arcgis
 from hc_platform.catalog.layers import Discovery
@@ -97,6 +98,12 @@ def _age(candidate: Candidate) -> tuple[bool, int, float]:
         -vintage.last.toordinal() if vintage else 0,
         -modified.timestamp() if modified else 0.0,
     )
+
+
+def service_name(layer_url: str) -> str:
+    """The service's own name in a layer's address: HC_MAR2026 in .../services/HC_MAR2026/FeatureServer/0."""
+    parts = urlsplit(layer_url).path.split("/")
+    return unquote(parts[-3]) if len(parts) > 3 else ""
 
 
 def passed_over(looked: Iterable[Looked]) -> list[str]:

@@ -95,6 +95,24 @@ def test_a_newer_one_that_lacks_a_field_is_noted_and_recorded_with_the_reason(
     assert reasons == {"lacks_fields": "lacks the field(s) FEEDER", "chosen": None}
 
 
+@pytest.mark.parametrize("newer", ["gone", "lacks a field"])
+def test_an_older_publication_than_the_held_one_is_not_taken_for_a_newer_month(
+    bench: Bench, world: World, newer: str
+) -> None:
+    world.publish(f"{BASE}/HC_MAR2026", Publication(3))
+    world.publish(f"{BASE}/HC_062026", Publication(5))
+    made = rotating(world)
+    assert bring(bench, made, 6).fetched == 5
+    del world.services[f"{BASE}/HC_062026/FeatureServer"]
+    if newer == "lacks a field":
+        world.publish(f"{BASE}/HC_062026", Publication(5, renamed={"FEEDER": "Circuit"}))
+    for _ in range(2):  # the failure leaves nothing that lets the next run through
+        with pytest.raises(ContractError, match="HC_MAR2026 is older than HC_062026, which snapshot 2026-06"):
+            bring(bench, made, 7)
+    assert not bench.lake.has(RAW_FEATURES, snapshot="2026-07")
+    assert bring(bench, made, 7, force=True).fetched == 3  # a person has looked
+
+
 def test_where_none_fits_the_candidates_are_recorded_all_the_same(bench: Bench, world: World) -> None:
     world.publish(f"{BASE}/HC_APR2026", Publication(renamed={"FEEDER": "Circuit"}))
     with pytest.raises(ContractError, match="HC_APR2026: lacks the field"):
