@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from hc_platform.catalog.layers import LayerConfig
+from hc_platform.catalog.layers import Discovery, LayerConfig
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.source_tables import SOURCE_CANDIDATES
 from hc_platform.lake.store import Lake
@@ -116,6 +116,7 @@ def describe_layers(
         raise AbsentError(
             f"{config.utility_code}: none of its layers is there. {' '.join(left_out.values())}"
         )
+    _of_one_date(config, layers)
     passed = [f"{layer.label}: {told}" for layer, found in layers for told in passed_over(found.looked)]
     return Described(layers, left_out, findings, candidates, passed)
 
@@ -140,6 +141,24 @@ def _described(
                     metadata=json.loads(row["metadata_json"]),
                 )
     return source.describe(config, layer)
+
+
+def _of_one_date(config: UtilityConfig, layers: Iterable[tuple[LayerConfig, LayerDescription]]) -> None:
+    """Raises ContractError where layers that rotate together were found in publications of different dates."""
+    taken: dict[Discovery, dict[str, tuple[str, Period | None]]] = {}
+    for layer, found in layers:
+        discovery = config.discovery_of(layer)
+        for look in found.looked:
+            if discovery and look.verdict == "chosen":
+                taken.setdefault(discovery, {})[layer.label] = look.candidate.title, look.candidate.vintage
+    for of in taken.values():
+        if len({title for title, _ in of.values()}) > 1 and len({vintage for _, vintage in of.values()}) > 1:
+            told = ", ".join(f"{label} in {title}" for label, (title, _) in of.items())
+            raise ContractError(
+                f"{config.utility_code}: its layers fit only in publications of different dates ({told}), and a snapshot "
+                f"is of one. Mend the layer that the newest lacks in utility_configs/{config.utility_code}.yaml; if they "
+                "are published apart, give each a discovery of its own."
+            )
 
 
 def _not_older(

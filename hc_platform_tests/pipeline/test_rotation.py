@@ -95,6 +95,19 @@ def test_a_newer_one_that_lacks_a_field_is_noted_and_recorded_with_the_reason(
     assert reasons == {"lacks_fields": "lacks the field(s) FEEDER", "chosen": None}
 
 
+def test_layers_of_one_service_are_not_taken_from_publications_of_two_dates(
+    bench: Bench, world: World
+) -> None:
+    world.publish(f"{BASE}/HC_MAR2026", Publication(3))
+    world.publish(f"{BASE}/HC_062026", Publication(5, renamed={"MW": "Cap"}))
+    names = {"field_map": {"FEEDER": "feeder_id_external"}}
+    both = rotating(world, layer("lines"), layer("names", **names))
+    with pytest.raises(ContractError, match="lines in HC_MAR2026, names in HC_062026"):
+        bring(bench, both, 6)
+    assert not bench.lake.has(RAW_FEATURES)
+    assert {v for _, _, v in recorded(bench, "2026-06")} == {"chosen", "lacks_fields", "not_newest"}
+
+
 @pytest.mark.parametrize("newer", ["gone", "lacks a field"])
 def test_an_older_publication_than_the_held_one_is_not_taken_for_a_newer_month(
     bench: Bench, world: World, newer: str
