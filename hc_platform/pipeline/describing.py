@@ -168,13 +168,15 @@ def _not_older(
 
     The newer one may be gone for an hour, or lack a field for a day; the old ones stay online for years.
     """
+    discovery = config.discovery_of(layer)
+    by_name = discovery is not None and discovery.dated_by == "name"
     chosen = next((x.candidate for x in found.looked if x.verdict == "chosen"), None)
     for held in before.filter(pl.col("layer") == layer.label).iter_rows(named=True):
         if chosen is None or found.url == held["source_url"]:
             return
         name = service_name(held["source_url"])
         vintage, edited_at = vintage_of(name), held["source_edited_at"]
-        if chosen.vintage and vintage and vintage_of(chosen.title):
+        if by_name and chosen.vintage and vintage:
             older = chosen.vintage.last < vintage.last
         else:
             older = bool(found.edited_at and edited_at and found.edited_at < edited_at)
