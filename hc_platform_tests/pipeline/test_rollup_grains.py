@@ -79,7 +79,7 @@ def test_the_cells_of_a_circuit_are_one_feeder_per_resource_each_with_its_ceilin
     got = rolled_up(tmp_path, catalog["sdge"], rows)
     columns = ("resource", ID, H, LO, HI, "censored", REST, "section_count")
     assert got.select(columns).rows() == [
-        ("generation", "42", 2.5, 0.0, 2.5, "none", None, 4),
+        ("generation", "42", 2.5, 0.0, 2.5, "none", 2.5, 4),
         ("load", "42", 10.0, 0.0, 10.0, "at_ceiling", 10.0, 4),
     ]
     assert got["constraining_metric"].to_list() == ["thermal", None]
