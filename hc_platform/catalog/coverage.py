@@ -14,7 +14,7 @@ from pydantic import Field
 from hc_platform.catalog.fields import Resource, Strict, Verification
 from hc_platform.catalog.loading import Catalog
 from hc_platform.catalog.models import UtilityConfig
-from hc_platform.documents import Kind, Problem, read_document
+from hc_platform.documents import Kind, read_document
 
 ATLAS_FILE: Final = Path(__file__).with_name("atlas.yaml")
 _HEADER: Final = """# Coverage
@@ -82,24 +82,6 @@ def load_atlas(path: Path = ATLAS_FILE) -> Atlas:
         example="",
     )
     return read_document(path, kind).parse(Atlas)
-
-
-def check_atlas(atlas: Atlas, catalog: Catalog) -> list[Problem]:
-    """Rows that name no config, and configs that no row names."""
-    named = {code for row in (*atlas.resources, *atlas.beyond) for code in row.utilities}
-    strange = [
-        Problem(
-            ATLAS_FILE.name, 1, code, "is named by the Atlas's rows and has no config", f"write {code}.yaml"
-        )
-        for code in sorted(named - set(catalog))
-    ]
-    unlisted = [
-        Problem(
-            f"{code}.yaml", 1, "utility_code", "stands in no row of the Atlas", f"add it to {ATLAS_FILE.name}"
-        )
-        for code in sorted(set(catalog) - named)
-    ]
-    return strange + unlisted
 
 
 def coverage(rows: Iterable[AtlasResource], catalog: Catalog) -> list[CoverageRow]:

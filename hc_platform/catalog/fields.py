@@ -3,6 +3,7 @@
 What belongs here: models of single fields. What does not: layers (`layers`) and utilities (`models`).
 """
 
+import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -82,13 +83,7 @@ _SECRET_PARAMETERS: Final = {
     "x-amz-security-token",
     "x-goog-signature",
 }
-_SECRET_HEADERS: Final = {
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-api-key",
-    "x-esri-authorization",
-}
+_SECRET_HEADERS: Final = re.compile(r"auth|cookie|token|secret|passw|key|credential|session", re.IGNORECASE)
 
 
 class Strict(BaseModel):
@@ -116,7 +111,7 @@ def check_url(url: str) -> str:
 
 def check_headers(headers: dict[str, str]) -> dict[str, str]:
     """The headers as they are. Raises ValueError where one would hold a credential."""
-    secret = sorted(h for h in headers if h.lower() in _SECRET_HEADERS)
+    secret = sorted(h for h in headers if _SECRET_HEADERS.search(h))
     if secret:
         raise ValueError(
             f"{', '.join(secret)} would hold a credential; name a secret under auth.secret instead"
@@ -149,6 +144,10 @@ class FieldTarget(Strict):
     nulls: Nulls = Field(
         default_factory=dict,
         description="values that mean 'no value', and why: {'-9.999': redacted, '-1': not_published}; '' is NULL too",
+    )
+    unit_guessed: bool = Field(
+        False,
+        description="nobody states the unit: the greatest value must be a feeder's (0.5 to 100 MW), or the commit stops",
     )
     ceiling: float | None = Field(
         None, description="the study's upper end, in the field's unit: values there are marked, not measured"

@@ -230,6 +230,27 @@ class UtilityConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _one_feeder_rule(self) -> "UtilityConfig":
+        """A feeder's value is made of all its layers' sections, by one rule."""
+        for resource in self.resources:
+            specs = [layer.resources[resource] for layer in self.layers if resource in layer.resources]
+            if len({spec.feeder_rule for spec in specs}) > 1:
+                raise ValueError(
+                    f"{resource}: its layers say different feeder_rule; they make one value together"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _no_secret_in_clear(self) -> "UtilityConfig":
+        urls = [self.service_url, *(layer.service_url for layer in self.layers)]
+        for found in [self.discovery, *(layer.discovery for layer in self.layers)]:
+            urls += [found.portal, found.folder] if found else []
+        clear = [u for u in urls if u and urlsplit(u).scheme != "https" and not is_loopback(u)]
+        if self.auth and clear:
+            raise ValueError(f"auth needs https: a token would go in clear to {', '.join(clear)}")
+        return self
+
+    @model_validator(mode="after")
     def _no_auth_for_files(self) -> "UtilityConfig":
         if self.auth and self.data_source_type == "file":
             raise ValueError(

@@ -14,6 +14,7 @@ from hc_platform.hosting_capacity.reading import JOINED, UNPACKED
 MAX_ROW_CHANGE: Final = 0.5
 MAX_UNREADABLE: Final = 0.01
 MAX_NULL_RISE: Final = 0.25
+STOP_NULL_RISE: Final = 0.5
 FEW: Final = (
     20  # fewer cells say nothing of how the fields within them are called, fewer keys of how ids are spelled
 )
@@ -36,7 +37,10 @@ SECTION_CHECKS: Final = {
         "every row of a layer that tells feeders has one; a name of several ids has none",
     ),
     "row_count_is_stable": (True, f"rows moved by at most {MAX_ROW_CHANGE:.0%} since the last snapshot"),
-    "null_rate_is_stable": (False, f"rows without capacity rose by at most {MAX_NULL_RISE:.0%} of all"),
+    "null_rate_is_stable": (
+        True,
+        f"rows without capacity rose by at most {MAX_NULL_RISE:.0%} of all; {STOP_NULL_RISE:.0%} stop the commit",
+    ),
     "constraints_are_known": (False, "every constraint text is in the vocabulary; others stand as 'other'"),
 }
 """Check name -> whether it blocks, and what it says."""
@@ -136,12 +140,19 @@ def row_count_stable(now: dict[str, int], before: dict[str, int] | None, *, acce
     )
 
 
-def null_rate_stable(now: float, before: float | None) -> Check:
-    """The share of rows without capacity did not rise by more than a quarter."""
+def null_rate_stable(now: float, before: float | None, *, accepted: bool = False) -> Check:
+    """The share of rows without capacity did not rise by more than a quarter; by more than half stops the commit.
+
+    `accepted`: a person has looked and said yes.
+    """
     told = "no earlier snapshot" if before is None else f"{before:.1%} in the last snapshot"
     message = f"{now:.1%} of rows have no capacity; {told}"
-    passed = before is None or now - before <= MAX_NULL_RISE
-    return Check("null_rate_is_stable", passed, False, message, {"null_rate": now})
+    rise = now - before if before is not None else 0.0
+    stops = rise > STOP_NULL_RISE and not accepted
+    if stops:
+        message += ". If that is right, run with --accept-row-change"
+    passed = rise <= MAX_NULL_RISE
+    return Check("null_rate_is_stable", passed, passed or stops, message, {"null_rate": now})
 
 
 def constraints_known(unknown: pl.DataFrame) -> Check:

@@ -5,7 +5,8 @@ What does not: reading values (`sections`), totals per utility (`summaries`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 import polars as pl
@@ -22,13 +23,13 @@ _CAPACITY: Final = ("hosting_capacity_mw", "hosting_capacity_min_mw", "hosting_c
 
 
 def build_records(
-    sections: pl.LazyFrame, feeder_attributes: pl.DataFrame, least_of: Sequence[tuple[str, str]]
+    sections: pl.LazyFrame, feeder_attributes: pl.DataFrame, least_of: Iterable[str]
 ) -> pl.DataFrame:
     """RECORDS rows of one utility and snapshot, unique on (resource, feeder_id_external).
 
     `sections`: SECTIONS of one utility and snapshot. `feeder_attributes`: feature_key, layer, raw_attributes of its
-    feeder layers. `least_of`: the (layer, resource) pairs whose config says `feeder_rule: least`; the default is
-    the greatest value any of a feeder's sections can take.
+    feeder layers. `least_of`: the resources whose config says `feeder_rule: least`; the default is the greatest
+    value any of a feeder's sections can take.
 
     The utility's own feeder layer wins over the roll-up, and NULL never wins; what is said of the capacity (mark,
     basis, constraint) comes from the side that the capacity came from. Rows without a feeder (tiles, points,
@@ -37,8 +38,7 @@ def build_records(
     Single generators (grain der) add up to their feeder's installed or queued generation where the utility publishes
     no total for it; they never touch a capacity, and one whose feeder is not known makes no record (`unplaced`).
     """
-    least = sorted({resource for _, resource in least_of})
-    rows = sections.with_columns(_least=pl.col("resource").is_in(least))
+    rows = sections.with_columns(_least=pl.col("resource").is_in(sorted(least_of)))
     named = rows.filter(pl.col("feeder_id_external").is_not_null())
     grain = pl.col("grain")
     own = _roll_up(named.filter(grain == "feeder")).collect(engine="streaming")
@@ -60,13 +60,20 @@ def build_records(
     )
 
 
-def disagreeing(sections: pl.LazyFrame, columns: tuple[str, ...] = _DG) -> dict[str, int]:
-    """For each column, how many feeders have sections that do not agree on it; their record's value is NULL."""
+def disagreeing(sections: pl.LazyFrame) -> dict[str, int]:
+    """For each column, how many feeders have sections that do not agree on it.
+
+    A DG total that they disagree on is NULL; of names the first is taken. `record_date` counts feeders whose rows are
+    of dates more than a year apart: two studies in one layer, or one id for two feeders.
+    """
     named = sections.filter(pl.col("feeder_id_external").is_not_null() & (pl.col("grain") != "der"))
+    columns = (*_DG, "feeder_name", "substation_name")
+    date = pl.col("record_date")
     counts = named.group_by(*_GROUP, pl.col("grain") == "feeder").agg(
-        (pl.col(c).drop_nulls().n_unique() > 1).alias(c) for c in columns
+        *[(pl.col(c).drop_nulls().n_unique() > 1).alias(c) for c in columns],
+        (date.max() - date.min() > timedelta(days=366)).fill_null(False),
     )
-    return counts.select(pl.col(columns).sum()).collect().row(0, named=True)
+    return counts.select(pl.col(*columns, "record_date").sum()).collect().row(0, named=True)
 
 
 def unplaced(sections: pl.LazyFrame) -> dict[str, float]:

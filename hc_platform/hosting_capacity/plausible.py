@@ -26,6 +26,9 @@ MEDIAN_STOP_MW: Final = 100.0
 MEDIAN_LOW_MW: Final = {"feeder": 0.005, "section": 0.005}
 MEDIAN_LOW_ELSE_MW: Final = 0.0005
 MEDIAN_ODD_MW: Final = 0.005
+# Where the unit is a guess, the greatest value tells: no map's best feeder takes less than 0.5 MW or more than 100.
+GUESS_LOW_MW: Final = 0.5
+GUESS_HIGH_MW: Final = 100.0
 MEDIAN_ROWS: Final = 20  # fewer say nothing of what is usual
 # The highest distribution and subtransmission voltage; a secondary network has 0.12 kV, so under 0.1 kV were read as V.
 STOP_KV: Final = 138.0
@@ -72,12 +75,16 @@ def _read_from(config: UtilityConfig) -> pl.DataFrame:
                         told = target.unit or (
                             "as written" if target.to == "voltage_kv" else unit or config.capacity_unit
                         )
-                        rows.append((layer.label, resource, target.to, f"{prefix}{name}", told))
-    schema = dict.fromkeys(("layer", "resource", "column", "field", "unit"), pl.String)
+                        row = (layer.label, resource, target.to, f"{prefix}{name}", told, target.unit_guessed)
+                        rows.append(row)
+    schema = dict.fromkeys(("layer", "resource", "column", "field", "unit"), pl.String) | {
+        "guessed": pl.Boolean
+    }
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     return frame.group_by("layer", "resource", "column", maintain_order=True).agg(
         pl.col("field").unique(maintain_order=True).str.join(", "),
         pl.col("unit").unique(maintain_order=True).str.join(", "),
+        pl.col("guessed").any(),
     )
 
 
@@ -89,7 +96,9 @@ def units_plausible(found: pl.DataFrame) -> Check:
     stops: list[str] = []
     warnings: list[str] = []
     for row in found.iter_rows(named=True):
-        stop, message = _judged(**{k: row[k] for k in ("grain", "column", "greatest", "median", "positive")})
+        stop, message = _judged(
+            **{k: row[k] for k in ("grain", "column", "greatest", "median", "positive", "guessed")}
+        )
         if message:
             where = (
                 f"{row['layer']}, {row['resource']}: {row['column']} ({row['field']}, read as {row['unit']})"
@@ -105,7 +114,7 @@ def units_plausible(found: pl.DataFrame) -> Check:
 
 
 def _judged(
-    grain: str, column: str, greatest: float, median: float | None, positive: int
+    grain: str, column: str, greatest: float, median: float | None, positive: int, guessed: bool | None
 ) -> tuple[bool, str | None]:
     """Whether it stops the commit, and what is odd about it; None where nothing is."""
     if column == "voltage_kv":
@@ -114,6 +123,8 @@ def _judged(
         if 0 < greatest < LOW_KV:
             return True, f"reaches only {greatest:g} kV: are these kV, read as volts?"
         return False, None
+    if guessed and positive >= MEDIAN_ROWS and not GUESS_LOW_MW <= greatest <= GUESS_HIGH_MW:
+        return True, f"reaches {greatest:g} MW, and its unit is a guess: it seems to be another"
     stop, warn = (STOP_DER_MW, WARN_DER_MW) if grain == "der" else (STOP_MW, WARN_MW)
     if greatest > stop:
         return True, f"reaches {greatest:g} MW: is its unit right?"

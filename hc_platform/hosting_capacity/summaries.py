@@ -18,7 +18,8 @@ def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
 
     A total is over feeders, and NULL where none has the value: nothing published is not zero MW. Sections, tiles, points
     and classes without a feeder are counted and stand in no sum: those of one feeder share its capacity, and a sum over
-    parcels or grid cells would be many times what the feeders can take.
+    parcels or grid cells would be many times what the feeders can take. A feeder known from generators alone (its ids may
+    be spelled otherwise there) is a record and adds its generation, and is no further feeder.
     """
     whole = pl.col("grain") == "feeder"
 
@@ -29,7 +30,9 @@ def summarize(records: pl.LazyFrame, computed_at: datetime) -> pl.DataFrame:
     totals = (
         records.group_by(_GROUP)
         .agg(
-            total_feeders=(pl.col("grain") == "feeder").sum().cast(pl.Int64),
+            total_feeders=((pl.col("grain") == "feeder") & pl.col("section_count").ne_missing(0))
+            .sum()
+            .cast(pl.Int64),
             total_records=pl.len().cast(pl.Int64),
             unassigned_sections=(pl.col("grain") == "section").sum().cast(pl.Int64),
             total_hosting_capacity_mw=total("hosting_capacity_mw"),

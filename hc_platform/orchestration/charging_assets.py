@@ -68,7 +68,6 @@ CHECKED = {
 }
 """Check -> the asset that it is of."""
 _SHOWN = 50
-_COMMAND_SHOWN = ("device_id", "ver", "desired", "status", "attempts", "error")
 _DAY = timedelta(hours=24)
 
 

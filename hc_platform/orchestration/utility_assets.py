@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from filelock import FileLock
 
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.checking import Check
@@ -216,7 +217,10 @@ def _feeders(utility: UtilityConfig, platform: Platform) -> dg.AssetsDefinition:
             yield check_result(check, key)
             refuse_if_blocked([check])
             prepared.commit(lake, run_id)
-            changes = refresh_changes(lake, code, held, run_id)
+            with FileLock(
+                platform.settings.staging_dir / f"{code}.changes.lock"
+            ):  # months side by side share one
+                changes = refresh_changes(lake, code, held, run_id)
             remember(lake, RECORDS, utility, held, inputs, run_id)
         metadata = _record_metadata(prepared)
         counts = changes.group_by("resource", "previous_snapshot", "change").len("feeders").sort(pl.all())

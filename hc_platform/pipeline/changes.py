@@ -42,7 +42,8 @@ def snapshot_pairs(lake: Lake, **of: str) -> pl.DataFrame:
 def refresh_changes(lake: Lake, code: str, snapshot: str, run_id: str | None = None) -> pl.DataFrame:
     """Compare a snapshot whose records were just made with the one before it, and the one after with it.
 
-    Returns the FEEDER_CHANGES rows of the snapshot itself.
+    Returns the FEEDER_CHANGES rows of the snapshot itself. Runs of one utility's months side by side write one snapshot's
+    changes both: the caller lets one after the other do so.
     """
     pairs = snapshot_pairs(lake, utility_code=code)
     touched = pairs.filter((pl.col("snapshot") == snapshot) | (pl.col("previous_snapshot") == snapshot))

@@ -20,6 +20,7 @@ from hc_platform.sources import AbsentError, ContractError, LayerSource, SourceE
 from hc_platform.sources.base import LayerDescription, match_fields
 from hc_platform.sources.contract import KnownLayer, findings_of
 from hc_platform.sources.discovery import Looked, passed_over, service_name
+from hc_platform.sources.file_source import FileSource
 from hc_platform.sources.vintage import Period, vintage_of
 
 SourceFor = Callable[..., LayerSource]
@@ -125,11 +126,11 @@ def _described(
     source: LayerSource, config: UtilityConfig, layer: LayerConfig, before: pl.DataFrame
 ) -> LayerDescription:
     """The layer as it is now; of a file not written since its last pull, what it was then: nothing is downloaded."""
-    if layer.path:
-        edited_at = source.edited_at(config, layer)
-        same = (pl.col("layer") == layer.label) & (pl.col("source_edited_at") == edited_at)
-        for row in before.filter(same).iter_rows(named=True):
-            if (row["source_url"], row["asked_json"]) == (layer.path, config.asked_of(layer)):
+    if isinstance(source, FileSource):
+        for row in before.filter(layer=layer.label).iter_rows(named=True):
+            edited_at, metadata = row["source_edited_at"], json.loads(row["metadata_json"])
+            asked = (row["source_url"], row["asked_json"]) == (layer.path, config.asked_of(layer))
+            if asked and source.same(config, layer, edited_at, metadata["bytes"]):
                 return LayerDescription(
                     url=row["source_url"],
                     name=layer.label,
@@ -138,7 +139,7 @@ def _described(
                     object_id_field=row["object_id_field"],
                     count=row["expected_count"],
                     edited_at=edited_at,
-                    metadata=json.loads(row["metadata_json"]),
+                    metadata=metadata,
                 )
     return source.describe(config, layer)
 

@@ -44,11 +44,11 @@ def prepare_records(config: UtilityConfig, snapshot: str, lake: Lake) -> Prepare
         .select("feature_key", "layer", "raw_attributes")
         .collect()
     )
-    least = [
-        (layer.label, resource)
+    least = {
+        resource
         for layer in config.layers
         for resource, spec in layer.resources.items()
         if spec.feeder_rule == "least"
-    ]
+    }
     records = build_records(sections, attributes, least)
     return PreparedRecords(records, disagreeing(sections), unplaced(sections), partition)

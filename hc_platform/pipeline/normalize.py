@@ -82,7 +82,9 @@ class SectionsReport:
             checks.values_readable(self.quality),
             checks.feeders_known(self.quality),
             checks.row_count_stable(rows, before.rows if before else None, accepted=accept_row_change),
-            checks.null_rate_stable(self.null_rate, before.null_rate if before else None),
+            checks.null_rate_stable(
+                self.null_rate, before.null_rate if before else None, accepted=accept_row_change
+            ),
             checks.constraints_known(self.unknown),
         ]
 

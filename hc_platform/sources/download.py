@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -22,6 +23,7 @@ from hc_platform.arcgis.errors import mask
 from hc_platform.catalog.models import UtilityConfig
 from hc_platform.sources.base import AbsentError, SourceError, SourceOptions
 
+T = TypeVar("T")
 _MAX_BYTES = 2 << 30
 _MAX_REDIRECTS = 5
 _STALE_S = 24 * 3600  # parts that a killed process left
@@ -59,20 +61,24 @@ class Downloads:
         finally:
             path.unlink(missing_ok=True)
 
-    def edited_at(self, url: str) -> datetime | None:
-        """Last-Modified without the file; None where the server tells none, or no HEAD. Raises SourceError."""
+    def state(self, url: str) -> tuple[datetime | None, int | None]:
+        """Last-Modified and Content-Length without the file; None where the server tells none, or has no HEAD.
 
-        def head() -> datetime | None:
+        Raises SourceError.
+        """
+
+        def head() -> tuple[datetime | None, int | None]:
             with self._answer("HEAD", url) as response:
                 if response.status_code in _NO_HEAD:
-                    return None
+                    return None, None
                 response.raise_for_status()
-                return _modified(response)
+                length = response.headers.get("content-length", "")
+                return _modified(response), int(length) if length.isdecimal() else None
 
         with self._told(url):
             return self._retrying(head)
 
-    def _retrying(self, work: Callable[[], datetime | None]) -> datetime | None:
+    def _retrying(self, work: Callable[[], T]) -> T:
         return retry(
             retry=retry_if_exception(_is_passing),
             stop=stop_after_attempt(self.options.attempts),

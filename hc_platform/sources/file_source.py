@@ -51,8 +51,18 @@ class FileSource:
         """The server's Last-Modified (a HEAD request), or the local file's time."""
         url = _url(config, layer)
         if url:
-            return Downloads(config, self.options).edited_at(url)
+            return Downloads(config, self.options).state(url)[0]
         return _mtime(self._local(config, layer))
+
+    def same(self, config: UtilityConfig, layer: LayerConfig, edited_at: datetime | None, size: int) -> bool:
+        """Whether the file still has this date and this size in bytes, asked without reading it. Raises SourceError."""
+        url = _url(config, layer)
+        if url:
+            date, length = Downloads(config, self.options).state(url)
+        else:
+            path = self._local(config, layer)
+            date, length = _mtime(path), path.stat().st_size
+        return date is not None and date == edited_at and length in (None, size)
 
     def describe(self, config: UtilityConfig, layer: LayerConfig) -> LayerDescription:
         """Read the file (a URL is downloaded first) and tell its columns and rows.

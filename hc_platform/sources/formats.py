@@ -87,6 +87,10 @@ def _csv(path: Path, layer: LayerConfig) -> Rows:
 
 
 def _excel(path: Path, layer: LayerConfig) -> Rows:
+    if zipfile.is_zipfile(path):  # as all but the oldest workbooks are
+        with zipfile.ZipFile(path) as parts:
+            if sum(part.file_size for part in parts.infolist()) > MAX_MEMBER_BYTES:
+                raise UnreadableError(f"it unpacks to more than {MAX_MEMBER_BYTES >> 30} GiB")
     book = fastexcel.read_excel(path)
     if layer.sheet is not None and layer.sheet not in book.sheet_names:
         raise UnreadableError("it has no sheet of the name that sheet: gives")

@@ -93,11 +93,20 @@ def test_rows_are_compared_layer_by_layer_and_a_person_may_accept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "passed"), [(0.9, None, True), (0.5, 0.25, True), (0.51, 0.25, False), (0.0, 0.9, True)]
+    ("now", "before", "passed", "stops"),
+    [
+        (0.9, None, True, False),
+        (0.5, 0.25, True, False),
+        (0.51, 0.25, False, False),
+        (0.0, 0.9, True, False),
+        (1.0, 0.0, False, True),  # a column that is wholly empty all at once
+    ],
 )
-def test_null_rate_stable(now: float, before: float | None, passed: bool) -> None:
+def test_null_rate_stable(now: float, before: float | None, passed: bool, stops: bool) -> None:
     check = checks.null_rate_stable(now, before)
-    assert (check.passed, check.blocking) == (passed, False)
+    assert (check.passed, check.blocking and not check.passed) == (passed, stops)
+    accepted = checks.null_rate_stable(now, before, accepted=True)
+    assert accepted.passed or not accepted.blocking
 
 
 def test_constraints_known() -> None:

@@ -16,11 +16,17 @@ PASSES, WARNS, STOPS = (True, True), (False, False), (False, True)
 
 
 def judged(
-    column: str, greatest: float, median: float | None = None, *, grain: str = "section", rows: int = 100
+    column: str,
+    greatest: float,
+    median: float | None = None,
+    *,
+    grain: str = "section",
+    rows: int = 100,
+    guessed: bool = False,
 ) -> Check:
     found = {
         "layer": "lines", "resource": "generation", "grain": grain, "column": column, "greatest": greatest,
-        "median": median, "positive": rows, "field": "HC", "unit": "kw",
+        "median": median, "positive": rows, "field": "HC", "unit": "kw", "guessed": guessed,
     }  # fmt: skip
     return units_plausible(pl.DataFrame([found]))
 
@@ -136,3 +142,12 @@ def test_a_joined_column_names_the_field_it_was_taken_from(tmp_path: Path) -> No
         check = next(c for c in prepared.report.checks(None) if c.name == "units_are_plausible")
     assert "lines, generation: installed_dg_mw (t.kW, read as mw) reaches 4000 MW" in check.message
     assert (check.passed, check.blocking) == STOPS
+
+
+@pytest.mark.parametrize(
+    ("greatest", "verdict"), [(0.0099, STOPS), (0.6, PASSES), (25.0, PASSES), (9900.0, STOPS), (120.0, STOPS)]
+)
+def test_a_guessed_unit_must_give_a_feeders_size(greatest: float, verdict: tuple[bool, bool]) -> None:
+    """9.9 MW of a hexagon read as kW are 0.0099 MW, which nothing else would notice on a tile."""
+    check = judged(H, greatest, 0.4 * min(greatest, 20), grain="tile", guessed=True)
+    assert (check.passed, check.blocking) == verdict

@@ -137,7 +137,7 @@ def test_every_column_is_that_of_a_plain_loop(feeders: int, rows: int, least: bo
         groups[row[ID]].append(row)
     whole = {feeder: expected(group, least=least) for feeder, group in groups.items()}
     for turn in range(4):  # what is wrong in memory is wrong only now and then
-        got = build_records(sections(*given), NO_ATTRIBUTES, [("lines", "generation")] if least else [])
+        got = build_records(sections(*given), NO_ATTRIBUTES, ["generation"] if least else [])
         assert got.height == len(whole)
         for record in got.to_dicts():
             want = whole[record[ID]]
