@@ -101,6 +101,7 @@ def test_no_command_is_left_out() -> None:
     assert all(command in ci for command in BY_CI)
 
 
+@pytest.mark.timeout(900)
 def test_the_commands_run_as_they_stand(stage: Stage) -> None:
     said = {}
     for command in ORDINARY:

@@ -73,7 +73,7 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
     shared = {name: a for name, a in assets.items() if name.partition("/")[2] not in codes}
     repository = definitions.get_repository_def()
     raw = {code: assets[f"raw_features/{code}"] for code in sorted(codes)}
-    return {
+    whole = {
         "utilities": {
             code: " ".join([a["group"], a["partitions"] or "", *a["pools"]]) for code, a in raw.items()
         },
@@ -83,6 +83,7 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
         "schedules": {s.name: s.cron_schedule for s in repository.schedule_defs},
         "sensors": sorted(s.name for s in repository.sensor_defs),
     }
+    return {part: its for part, its in whole.items() if its}
 
 
 @pytest.fixture(scope="module")
