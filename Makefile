@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/hc demo --data-dir $(DATA)/demo
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0 $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(TESTS)
 
 lint: setup
 	$(BIN)/ruff check .
