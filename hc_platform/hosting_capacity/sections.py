@@ -126,9 +126,10 @@ def fill_remaining(frame: pl.DataFrame) -> pl.DataFrame:
 def _record_key(layer: LayerConfig) -> pl.Expr:
     """The layer's label and the key fields; the feature's own key where all of those are NULL.
 
-    A published '#' is doubled: a single one is ours, before a feature's own key and before a number (`keys`).
+    A published '#' is doubled: a single one is ours, before a feature's own key and before a number (`keys`). Where a
+    feature holds several feeders, their ids tell its rows apart, in whatever order they are listed.
     """
-    own = pl.concat_str(pl.lit("#"), pl.col("feature_key"))
+    own = pl.concat_str(pl.lit("#"), pl.col("feature_key"), *_listed_feeder(layer))
     if not layer.record_key:
         return pl.concat_str(pl.lit(f"{layer.label}:"), own)
     fields = [values.parse_identifier(pl.col(f)) for f in layer.record_key]
@@ -137,6 +138,18 @@ def _record_key(layer: LayerConfig) -> pl.Expr:
     )
     published = pl.any_horizontal([f.is_not_null() for f in fields])
     return pl.concat_str(pl.lit(f"{layer.label}:"), pl.when(published).then(key).otherwise(own))
+
+
+def _listed_feeder(layer: LayerConfig) -> list[pl.Expr]:
+    listed = {*layer.explode.columns, *layer.explode.virtual} if layer.explode else set()
+    fields = [
+        field
+        for resource in layer.resources
+        for field, targets in layer.fields_of(resource).items()
+        if field in listed and any(t.to == "feeder_id_external" for t in targets)
+    ]
+    ids = [values.parse_identifier(pl.col(f)).fill_null("") for f in dict.fromkeys(fields)]
+    return [pl.concat_str(pl.lit("/"), i.str.replace_all("#", "##", literal=True)) for i in ids]
 
 
 def _content_hash(layer: LayerConfig, geometry: pl.Series) -> pl.Expr:

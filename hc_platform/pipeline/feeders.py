@@ -50,5 +50,8 @@ def prepare_records(config: UtilityConfig, snapshot: str, lake: Lake) -> Prepare
         for resource, spec in layer.resources.items()
         if spec.feeder_rule == "least"
     }
-    records = build_records(sections, attributes, least)
+    # one resource after the other: half the memory, where a layer's rows carry two
+    resources = sections.select(pl.col("resource").unique().sort()).collect(engine="streaming").to_series()
+    parts = [build_records(sections.filter(resource=r), attributes, least) for r in resources]
+    records = pl.concat(parts) if parts else RECORDS.empty()
     return PreparedRecords(records, disagreeing(sections), unplaced(sections), partition)

@@ -94,7 +94,7 @@ def test_several_feeders_of_one_feature_keep_their_rows(tmp_path: Path) -> None:
         lambda made: [raw(made, [{"Id": "A,B,C", "C": "1,2,3"}, {"Id": "D,D", "C": "4,4"}])],
     )
     assert sorted(rows.select("record_key", "feeder_id_external", "hosting_capacity_mw").rows()) == [
-        ("lines:#1", "A", 1.0), ("lines:#1#2", "B", 2.0), ("lines:#1#3", "C", 3.0), ("lines:#2", "D", 4.0),
+        ("lines:#1/A", "A", 1.0), ("lines:#1/B", "B", 2.0), ("lines:#1/C", "C", 3.0), ("lines:#2/D", "D", 4.0),
     ]  # fmt: skip
     assert rejected.is_empty()  # feature 2 is accepted; that it says the same thing twice loses nothing
     assert (report.accepted, report.rejected, report.fetched) == (2, 0, 2)

@@ -249,3 +249,17 @@ def test_a_field_that_is_called_otherwise_within_every_cell_stops_the_commit(cal
     check = checks.values_readable(done.quality)
     assert check.passed == (called == "kw")
     assert check.passed or "none of 20 cells has the field data.kw" in check.message
+
+
+def test_rows_of_one_feature_are_told_apart_by_their_feeders_in_any_order() -> None:
+    """Ameren's cells have no key of their own: a number by position would move when a list is ordered anew."""
+    made = config(
+        {
+            "explode": {"columns": ["F", "C"]},
+            "field_map": {"F": "feeder_id_external", "C": {"to": "hosting_capacity_mw", "unit": "mw"}},
+        }
+    )
+    first, second = (normal(made, [{"F": f, "C": c}]).sections for f, c in (("A,B#", "1,2"), ("B#,A", "2,1")))
+    keys = ["feeder_id_external", "record_key", "hosting_capacity_mw"]
+    assert first.select(keys).sort(keys).equals(second.select(keys).sort(keys))
+    assert sorted(first["record_key"]) == ["layer 0:#1/A", "layer 0:#1/B##"]
