@@ -6,7 +6,7 @@ What does not: what the keys of a kind mean; those stand in the room that owns i
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,14 +41,21 @@ class ConfigError(ValueError):
         super().__init__("\n".join(map(str, problems)))
 
 
-class Loader(yaml.SafeLoader):
-    """YAML's safe subset, with duplicate keys refused: a second `where:` would silently win."""
+class Loader(yaml.CSafeLoader):
+    """YAML's safe subset, with duplicate keys refused: a second `where:` would silently win.
+
+    libyaml's parser: every process of the UI reads all configs, and PyYAML's own takes ten times as long.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping; raises ConstructorError for a key that stands there twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a list or mapping stands here as a key", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands here twice", key_node.start_mark
@@ -161,19 +168,26 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
+def _place(error: yaml.reader.ReaderError | UnicodeDecodeError) -> int:
+    return error.start if isinstance(error, UnicodeDecodeError) else error.position
+
+
 def read_document(path: Path, kind: Kind) -> Document:
     """Read one file.
 
     Raises ConfigError when it is no YAML, or no mapping of keys.
     """
-    text = path.read_text(encoding="utf-8")
     try:
-        node = yaml.compose(text, Loader=Loader)
-        data = yaml.load(text, Loader=Loader)  # noqa: S506 - it is a SafeLoader
+        loader = Loader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        data = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = f"is not valid YAML: {error.problem}"
         raise ConfigError([Problem(str(path), line, "-", problem, "mend the YAML at this line")]) from error
+    except (yaml.reader.ReaderError, UnicodeDecodeError) as error:
+        problem = f"is no UTF-8 text: {error.reason} at character {_place(error)}"
+        raise ConfigError([Problem(str(path), 1, "-", problem, "save the file as UTF-8 text")]) from error
     if not isinstance(data, dict):
         raise ConfigError([Problem(str(path), 1, "-", "is no mapping of keys", f"start from {kind.example}")])
     return Document(path, kind, data, node)

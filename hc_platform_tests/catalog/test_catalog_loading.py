@@ -52,6 +52,8 @@ BROKEN = [
     ("unknown_key", ("    where:", "    whre:"), 12, "layers.0.whre", "not permitted", "did you mean where?"),
     ("unknown_top", ("capacity_unit:", "capacity_units:"), 6, "capacity_units", "not permitted", "capacity_unit?"),
     ("duplicate_key", ("    grain: feeder", "    grain: feeder\n    grain: section"), 12, "-", "twice", "this line"),
+    ("list_as_key", ("states: [NY]", "[NY]: states"), 3, "-", "as a key", "this line"),
+    ("control_character", ("Demo Electric", "Demo\0Electric"), 1, "-", "no UTF-8 text", "save the file"),
     ("missing_unit", ("capacity_unit: mw\n", ""), 1, "-", "field Capacity has no unit", ""),
     ("missing_key", ("utility_name: Demo Electric\n", ""), 1, "utility_name", "required", "add utility_name:"),
     ("bad_enum", ("grain: feeder", "grain: feder"), 11, "layers.0.grain", "input should be", "did you mean feeder?"),
