@@ -1,5 +1,7 @@
 """The hosting-capacity code location; nothing else happens here."""
 
+from functools import cache
+
 import dagster as dg
 
 from hc_platform.catalog import load_catalog
@@ -24,6 +26,7 @@ def build_definitions(platform: Platform) -> dg.Definitions:
 
 
 @dg.definitions
+@cache  # Dagster asks twice while it loads the location
 def defs() -> dg.Definitions:
     """What workspace.yaml loads."""
     settings = Settings()

@@ -11,12 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import boto3
-
 from hc_platform.charging.delivery import Quota
 from hc_platform.charging.downlinks.base import Downlink, DownlinkError, Events
 from hc_platform.charging.downlinks.opening import open_downlink, open_events
-from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, quota_from_service_quotas
 from hc_platform.charging.models import Command
 from hc_platform.charging.moer.watttime import WattTime
 from hc_platform.charging.payloads import key_from_environment
@@ -90,6 +87,10 @@ def _account_rate(settings: Settings, registry: Registry, now: datetime) -> floa
     """
     if settings.downlink_to != "sidewalk":
         return None
+    import boto3  # 0.2 s that nobody else need wait for
+
+    from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, quota_from_service_quotas
+
     day, _, held = (registry.recall("quota") or "").partition(" ")
     if day != now.date().isoformat():
         found = quota_from_service_quotas(boto3.client("service-quotas", region_name=SIDEWALK_REGION))

@@ -11,16 +11,18 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import polars as pl
-import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from hc_platform.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # 0.1 s to import, in every process of the UI
 
 _ROW_GROUP = 50_000
 _FILE_BYTES = 128 << 20
@@ -91,7 +93,7 @@ class Lake:
 
     def batches(self, table: Table, rows: int, **partition: str) -> Iterator[pl.DataFrame]:
         """One partition's rows in frames of at most `rows` rows, so that a large one is never held whole."""
-        import pyarrow.parquet as pq  # only where it is needed: it costs 0.1 s to import
+        import pyarrow.parquet as pq
 
         for uri in self.files(table, **partition):
             source = uri if self.is_local else self._open_remote(uri)
@@ -143,9 +145,11 @@ class Lake:
         how: dict[str, Any],
         run_id: str | None,
     ) -> int:
+        from pyarrow import RecordBatchReader
+
         counted = 0
 
-        def batches(frames: Iterable[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
+        def batches(frames: Iterable[pl.DataFrame]) -> "Iterator[pa.RecordBatch]":
             nonlocal counted
             for frame in frames:
                 counted += frame.height
@@ -164,7 +168,7 @@ class Lake:
             counted = 0
             write_deltalake(
                 self.uri(table),
-                pa.RecordBatchReader.from_batches(schema, batches(frames)),
+                RecordBatchReader.from_batches(schema, batches(frames)),
                 **how,
                 storage_options=dict(self.storage_options),
                 target_file_size=_FILE_BYTES,
@@ -203,8 +207,10 @@ class Lake:
             if self.open(table) is None:  # otherwise another process was first
                 raise
 
-    def _open_remote(self, uri: str) -> pa.NativeFile:
-        filesystem, path = pa.fs.FileSystem.from_uri(uri)
+    def _open_remote(self, uri: str) -> "pa.NativeFile":
+        import pyarrow.fs
+
+        filesystem, path = pyarrow.fs.FileSystem.from_uri(uri)
         return filesystem.open_input_file(path)
 
 
@@ -230,5 +236,5 @@ def _literal(value: str) -> str:
     return value
 
 
-def _arrow_schema(table: Table) -> pa.Schema:
+def _arrow_schema(table: Table) -> "pa.Schema":
     return table.empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema

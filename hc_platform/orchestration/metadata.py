@@ -5,6 +5,7 @@ What belongs here: rendering reports as Dagster metadata. What does not: computi
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -17,6 +18,7 @@ from hc_platform.tables import Table
 _COLOURS = ("#2f7d4f", "#c0532b", "#8a8f98", "#c99a2e", "#3f6fb5", "#7b5aa6")
 
 
+@cache
 def column_schema(table: Table) -> dg.TableSchema:
     """A table's columns with types, meanings and units, for the Columns tab."""
     return dg.TableSchema(

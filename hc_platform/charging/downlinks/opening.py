@@ -1,15 +1,13 @@
 """From one text in the settings to a downlink, or to a source of events.
 
-What belongs here: the forms of that text. What does not: what each of them does.
+What belongs here: the forms of that text. What does not: what each of them does. AWS's are imported where they are
+asked for: boto3 costs every process of the UI 0.2 s.
 """
 
 from pathlib import Path
 
 from hc_platform.charging.downlinks.base import Downlink, Events
 from hc_platform.charging.downlinks.local import FileEvents, LocalDownlink
-from hc_platform.charging.downlinks.mqtt import MqttDownlink
-from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, SidewalkDownlink
-from hc_platform.charging.downlinks.sqs import SqsEvents
 
 
 def open_downlink(
@@ -23,10 +21,14 @@ def open_downlink(
     if kind == "file" and rest:
         return LocalDownlink(Path(rest))
     if kind == "sidewalk" and not rest:
+        from hc_platform.charging.downlinks.sidewalk import SIDEWALK_REGION, SidewalkDownlink
+
         return SidewalkDownlink(
             region=region or SIDEWALK_REGION, endpoint_url=endpoint_url, timeout_s=timeout_s
         )
     if kind == "mqtt" and rest:
+        from hc_platform.charging.downlinks.mqtt import MqttDownlink
+
         return MqttDownlink(rest, region=region, endpoint_url=endpoint_url, timeout_s=timeout_s)
     raise ValueError(f"downlink {where!r}: give file:FOLDER, sidewalk, or mqtt:PREFIX")
 
@@ -42,6 +44,8 @@ def open_events(where: str | None, *, rejected: Path, region: str | None = None)
     if kind == "file" and rest:
         return FileEvents(Path(rest))
     if kind in ("http", "https"):
+        from hc_platform.charging.downlinks.sqs import SqsEvents
+
         return SqsEvents(where, rejected=rejected, region=region)
     raise ValueError(f"events {where!r}: give file:FOLDER or the https URL of an SQS queue")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from hc_platform.charging.registry.base import Registry
-from hc_platform.charging.registry.dynamo import DynamoRegistry
 from hc_platform.charging.registry.sqlite import SqliteRegistry
 
 _FORMS = "give a path (SQLite), or dynamodb://[table prefix][?region=...&endpoint_url=...]"
@@ -27,6 +26,8 @@ def open_registry(where: str) -> Registry:
     prefix = where.removeprefix("dynamodb://").split("?")[0]  # not netloc: that is in lower case
     if parts.scheme != "dynamodb" or options.keys() - {"region", "endpoint_url"} or "/" in prefix:
         raise ValueError(f"the registry {where!r} is not understood: {_FORMS}")
+    from hc_platform.charging.registry.dynamo import DynamoRegistry  # boto3 costs 0.2 s to import
+
     return DynamoRegistry(
         prefix or "evse-", region=options.get("region"), endpoint_url=options.get("endpoint_url")
     )
