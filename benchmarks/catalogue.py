@@ -5,7 +5,8 @@
 Made-up rows in the shapes of the configs (`benchmarks.catalogue_server`, a process of its own; politeness is off). Runs
 what `hc ingest --utility all` runs: side by side over hosts. With `--compare`, both that and one utility after the other
 at that smaller scale, on fresh data folders, and the ratio of their times. Memory is sampled from /proc: that of the
-greatest process, and the sum over all that ingest (shared pages counted once, PSS).
+greatest process, and the sum over all that ingest (PSS: shared pages counted once). `own` leaves out pages of files,
+which the system takes back when it needs the room.
 """
 
 import argparse
@@ -136,17 +137,20 @@ def _sample(process: int, peaks: Counter[str], done: threading.Event) -> None:
                     family += [int(child) for child in (task / "children").read_text().split()]
             except OSError:
                 continue
-        sizes = [_pss_mb(pid) for pid in family]
-        peaks["greatest"] = max(peaks["greatest"], round(max(sizes)))
-        peaks["all"] = max(peaks["all"], round(sum(sizes)))
+        sizes = [_memory_mb(pid) for pid in family]
+        for kind in ("whole", "own"):
+            each = [size[kind] for size in sizes]
+            peaks[f"greatest {kind}"] = max(peaks[f"greatest {kind}"], round(max(each)))
+            peaks[f"all {kind}"] = max(peaks[f"all {kind}"], round(sum(each)))
 
 
-def _pss_mb(pid: int) -> float:
+def _memory_mb(pid: int) -> dict[str, float]:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:  # it ended
+        return {"whole": 0.0, "own": 0.0}
+    mb = {name.strip(":"): int(kb) / 1024 for name, kb, *_ in map(str.split, lines)}
+    return {"whole": mb["Pss"], "own": mb["Pss"] - mb["Pss_File"]}
 
 
 def show(title: str, got: dict[str, Any]) -> None:
@@ -163,8 +167,9 @@ def show(title: str, got: dict[str, Any]) -> None:
     )
     for name, spent in sorted(got["steps"].items(), key=lambda s: -s[1])[:8]:
         print(f"  {name:26}{spent:12.1f} s   over all runs")
-    print(f"{'greatest process':28}{got['mb']['greatest']:12,} MB")
-    print(f"{'all processes that ingest':28}{got['mb']['all']:12,} MB")
+    for who, name in (("greatest process", "greatest"), ("all processes that ingest", "all")):
+        own, whole = got["mb"][f"{name} own"], got["mb"][f"{name} whole"]
+        print(f"{who:28}{own:12,} MB of its own, {whole:,} MB with pages of files")
     print(f"{'lake':28}{got['lake_mb']:12,.0f} MB", flush=True)
 
 
