@@ -68,8 +68,14 @@ def record_readings(site: Site, moer: Moer, run_id: str) -> int:
     fresh = [r for r in moer.readings if marks.get(r.region) != r.fetched_at.isoformat()]
     if not fresh:
         return 0
-    frame = readings_frame(fresh).with_columns(run_id=pl.lit(run_id))
-    written = site.lake.append(MOER_READINGS, frame, run_id=run_id)
+    frame = MOER_READINGS.conform(readings_frame(fresh).with_columns(run_id=pl.lit(run_id)))
+    key = ["region", "fetched_at"]
+
+    def missing(there: pl.LazyFrame) -> pl.DataFrame:
+        near = there.filter(pl.col("fetched_at") >= frame["fetched_at"].min()).select(key).collect()
+        return frame.join(near, on=key, how="anti")
+
+    written = site.lake.append_missing(MOER_READINGS, missing, run_id=run_id).height
     marks |= {r.region: r.fetched_at.isoformat() for r in fresh}
     site.registry.remember("recorded/moer", json.dumps(marks))
     return written
@@ -171,13 +177,13 @@ def record_commands(site: Site, run_id: str) -> pl.DataFrame:
     if not found:
         return CHARGE_COMMANDS.empty()
     frame = _command_rows(found, run_id)
-    known = site.lake.scan(CHARGE_COMMANDS)
-    if look_from:
-        known = known.filter(pl.col("updated_at") >= look_from)
     key = ["command_id", "status", "attempts", "updated_at"]
-    fresh = frame.join(known.select(key).collect(), on=key, how="anti")
-    if fresh.height:
-        site.lake.append(CHARGE_COMMANDS, fresh, run_id=run_id)
+
+    def missing(there: pl.LazyFrame) -> pl.DataFrame:
+        near = there.filter(pl.col("updated_at") >= look_from) if look_from else there
+        return frame.join(near.select(key).collect(), on=key, how="anti")
+
+    fresh = site.lake.append_missing(CHARGE_COMMANDS, missing, run_id=run_id)
     # never ahead of now: a clock that was wrong for one run must not hide what others write
     newest = min(max(c.updated_at for c in found), site.now())
     site.registry.remember("recorded/commands", newest.isoformat())

@@ -8,14 +8,14 @@ bad state; replacing files in place under fixed names did not (docs/storage.md).
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -86,10 +86,10 @@ class Lake:
         delta = self.open(table)
         if delta is None:
             return table.empty().lazy()
-        frame = pl.scan_delta(delta)
+        frame = _rows(delta, table)
         for column, value in partition.items():
             frame = frame.filter(pl.col(column) == value)
-        return frame.select(_column(table, name, frame.collect_schema()) for name in table.names)
+        return frame
 
     def batches(self, table: Table, rows: int, **partition: str) -> Iterator[pl.DataFrame]:
         """One partition's rows in frames of at most `rows` rows, so that a large one is never held whole."""
@@ -129,6 +129,28 @@ class Lake:
         self._ensure(table)
         return self._write(table, rows, {"mode": "append"}, run_id)
 
+    def append_missing(
+        self, table: Table, missing: Callable[[pl.LazyFrame], pl.DataFrame], *, run_id: str | None = None
+    ) -> pl.DataFrame:
+        """Add in one commit what `missing` says that the table's rows lack; returns these rows.
+
+        Of two processes that do so at once the later one asks again, so none adds what the other did: both name one
+        Delta transaction identifier, of which no two may be committed from the same state.
+        """
+        self._ensure(table)
+
+        @_commit_retry
+        def add() -> pl.DataFrame:
+            delta = self.open(table)
+            assert delta is not None  # noqa: S101 - ensured
+            rows = missing(_rows(delta, table))
+            if rows.height:
+                once = Transaction("append_missing", delta.version())
+                self._write(table, rows, {"mode": "append"}, run_id, onto=delta, transactions=[once])
+            return rows
+
+        return add()
+
     def vacuum(self, table: Table, days: int) -> int:
         """Compact small files, then delete those no version of the last `days` days needs; returns how many."""
         delta = self.open(table)
@@ -144,7 +166,11 @@ class Lake:
         rows: pl.DataFrame | Iterable[pl.DataFrame],
         how: dict[str, Any],
         run_id: str | None,
+        *,
+        onto: DeltaTable | None = None,
+        transactions: list[Transaction] | None = None,
     ) -> int:
+        """Write the rows; on top of the state `onto`, or of the newest. Returns how many."""
         from pyarrow import RecordBatchReader
 
         counted = 0
@@ -161,13 +187,15 @@ class Lake:
                 )
 
         schema = _arrow_schema(table)
-        properties = CommitProperties(custom_metadata={"run_id": run_id}) if run_id else None
+        properties = CommitProperties(
+            custom_metadata={"run_id": run_id} if run_id else None, app_transactions=transactions
+        )
 
         def write(frames: Iterable[pl.DataFrame]) -> None:
             nonlocal counted
             counted = 0
             write_deltalake(
-                self.uri(table),
+                onto or self.uri(table),
                 RecordBatchReader.from_batches(schema, batches(frames)),
                 **how,
                 storage_options=dict(self.storage_options),
@@ -176,10 +204,10 @@ class Lake:
                 commit_properties=properties,
             )
 
-        if isinstance(rows, pl.DataFrame):
+        if isinstance(rows, pl.DataFrame) and onto is None:
             _commit_retry(write)([rows])
-        else:
-            write(rows)  # a stream cannot be read twice; its partition has one writer, so nothing conflicts
+        else:  # a stream cannot be read twice; its partition has one writer, so nothing conflicts
+            write([rows] if isinstance(rows, pl.DataFrame) else rows)
         return counted
 
     def _ensure(self, table: Table) -> None:
@@ -222,6 +250,11 @@ def open_lake(root: str) -> Lake:
     if options.get("aws_endpoint_url", "").startswith("http://"):
         options["aws_allow_http"] = "true"
     return Lake(root, options)
+
+
+def _rows(delta: DeltaTable, table: Table) -> pl.LazyFrame:
+    frame = pl.scan_delta(delta)
+    return frame.select(_column(table, name, frame.collect_schema()) for name in table.names)
 
 
 def _column(table: Table, name: str, there: Mapping[str, object]) -> pl.Expr:

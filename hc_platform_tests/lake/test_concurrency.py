@@ -67,6 +67,9 @@ def state(tmp_path: Path) -> tuple[tuple[int, int, float], tuple[int, int, float
 def test_a_writer_killed_at_any_moment_leaves_the_old_partition_or_the_new_one(tmp_path: Path) -> None:
     chance = random.Random(20260515)
     assert worker.write(tmp_path, "u0", range(1), 1)["errors"] == []
+    began = time.monotonic()
+    assert worker.write(tmp_path, "u0", range(1), 1)["errors"] == []
+    took = time.monotonic() - began
     version, records = 0, 0.0
     for _ in range(KILLS):
         # it writes version after version from the moment it says so, and is killed while it does
@@ -74,7 +77,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_partition_or_the_new_one(t
         with start("write", tmp_path, "u0", first, last, 2) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
-            time.sleep(chance.uniform(0.0, 0.25))
+            time.sleep(chance.uniform(0.0, 3 * took))
             writer.kill()
         (rows, kinds, now), (record_rows, record_kinds, record_now) = state(tmp_path)
         assert (rows, kinds, record_rows, record_kinds) == (worker.ROWS, 1, 500, 1)

@@ -144,6 +144,40 @@ def test_append_adds(lake: Lake) -> None:
     assert sorted(lake.scan(INGESTION_EVENTS).collect()["ingestion_id"]) == ["0", "1", "2"]
 
 
+def test_of_two_that_append_what_is_missing_none_repeats_the_other(lake: Lake) -> None:
+    """The second begins and ends while the first has looked and not yet written: the worst that two can do."""
+    looked = 0
+
+    def events(*names: str) -> pl.DataFrame:
+        rows = [
+            {"ingestion_id": n, "utility_code": "a", "snapshot": "2026-05", "status": "running"}
+            for n in names
+        ]
+        return INGESTION_EVENTS.conform(pl.DataFrame(rows))
+
+    def add(frame: pl.DataFrame, meanwhile: Callable[[], object]) -> pl.DataFrame:
+        def missing(there: pl.LazyFrame) -> pl.DataFrame:
+            nonlocal looked
+            looked += 1
+            found = frame.join(there.collect(), on="ingestion_id", how="anti")
+            meanwhile()
+            return found
+
+        return lake.append_missing(INGESTION_EVENTS, missing)
+
+    def other() -> None:
+        if looked == 1:
+            assert add(events("b", "c"), lambda: None).height == 2
+            lake.append(INGESTION_EVENTS, events("x"))  # who adds without looking hinders nobody
+
+    assert add(events("a", "b"), other)["ingestion_id"].to_list() == ["a"]
+    assert looked == 3
+    assert sorted(lake.scan(INGESTION_EVENTS).collect()["ingestion_id"]) == ["a", "b", "c", "x"]
+    version = lake.version(INGESTION_EVENTS)
+    assert add(events("a"), lambda: None).is_empty()
+    assert lake.version(INGESTION_EVENTS) == version  # nothing to add, no commit
+
+
 def test_vacuum_keeps_what_an_open_reader_needs(lake: Lake, records: Records) -> None:
     lake.replace(RECORDS, key(), records(n=50, value=1.0))
     reader, files = lake.scan(RECORDS), lake.files(RECORDS)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet  # noqa: F401 - a write would import it: what is killed is to be the writing
 
 from hc_platform.hosting_capacity.tables import RECORDS, SECTIONS
 from hc_platform.lake.store import open_lake
