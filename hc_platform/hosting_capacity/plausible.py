@@ -37,21 +37,31 @@ LOW_KV: Final = 0.1
 _OF_FEEDERS: Final = ("hosting_capacity_mw", "hosting_capacity_max_mw", "remaining_capacity_mw")
 _COLUMNS: Final = (*CAPACITY_COLUMNS, "voltage_kv")
 _BY: Final = ("layer", "resource", "grain")
+_NUMBERS: Final = pl.Struct({"greatest": pl.Float64, "median": pl.Float64, "positive": pl.Int64})
+_NOTHING: Final = pl.DataFrame(schema=dict.fromkeys(_BY, pl.String) | dict.fromkeys(_COLUMNS, _NUMBERS))
 
 
 def magnitudes(sections: pl.LazyFrame, config: UtilityConfig) -> pl.DataFrame:
     """Per layer, resource and capacity or voltage column: grain, `greatest` magnitude, `median` of what is above zero,
     `positive` (how many are), and the `field` and `unit` it was read from. Columns without a value are left out."""
-    found = sections.group_by(_BY).agg(
+    numbers = [
         pl.struct(
             greatest=pl.col(c).abs().max(),
             median=pl.col(c).filter(pl.col(c) > 0).median(),
             positive=(pl.col(c) > 0).sum().cast(pl.Int64),
         ).alias(c)
         for c in _COLUMNS
-    )
+    ]
+    # each group by itself: a median holds its values, and a grouping of all rows their keys too
+    groups = sections.select(_BY).unique().sort(_BY).collect(engine="streaming")
+    found = [
+        sections.filter(**dict(zip(_BY, group, strict=True)))
+        .select(*(pl.lit(text).alias(name) for name, text in zip(_BY, group, strict=True)), *numbers)
+        .collect(engine="streaming")
+        for group in groups.iter_rows()
+    ]
     long = (
-        found.collect(engine="streaming")
+        pl.concat(found or [_NOTHING])
         .unpivot(_COLUMNS, index=_BY, variable_name="column", value_name="numbers")
         .unnest("numbers")
         .drop_nulls("greatest")

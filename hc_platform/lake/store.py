@@ -204,10 +204,12 @@ class Lake:
                 commit_properties=properties,
             )
 
-        if isinstance(rows, pl.DataFrame) and onto is None:
-            _commit_retry(write)([rows])
-        else:  # a stream cannot be read twice; its partition has one writer, so nothing conflicts
-            write([rows] if isinstance(rows, pl.DataFrame) else rows)
+        if not isinstance(rows, pl.DataFrame):
+            write(rows)  # a stream cannot be read twice; its partition has one writer, so nothing conflicts
+        elif onto is not None:
+            write(_slices(rows))
+        else:
+            _commit_retry(lambda: write(_slices(rows)))()
         return counted
 
     def _ensure(self, table: Table) -> None:
@@ -255,6 +257,11 @@ def open_lake(root: str) -> Lake:
 def _rows(delta: DeltaTable, table: Table) -> pl.LazyFrame:
     frame = pl.scan_delta(delta)
     return frame.select(_column(table, name, frame.collect_schema()) for name in table.names)
+
+
+def _slices(frame: pl.DataFrame) -> Iterable[pl.DataFrame]:
+    """The frame bit by bit, for Arrow takes a copy; an empty one as it is."""
+    return frame.iter_slices(_ROW_GROUP) if frame.height else [frame]
 
 
 def _column(table: Table, name: str, there: Mapping[str, object]) -> pl.Expr:

@@ -3,7 +3,9 @@
 What belongs here: reading what the roll-up needs, committing what it gives. What does not: its rules.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -11,6 +13,8 @@ from hc_platform.catalog.models import UtilityConfig
 from hc_platform.hosting_capacity.feeders import build_records, disagreeing, unplaced
 from hc_platform.hosting_capacity.tables import RAW_FEATURES, RECORDS, SECTIONS
 from hc_platform.lake.store import Lake
+
+_SHARE_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,19 @@ def prepare_records(config: UtilityConfig, snapshot: str, lake: Lake) -> Prepare
         for resource, spec in layer.resources.items()
         if spec.feeder_rule == "least"
     }
-    # one resource after the other: half the memory, where a layer's rows carry two
-    resources = sections.select(pl.col("resource").unique().sort()).collect(engine="streaming").to_series()
-    parts = [build_records(sections.filter(resource=r), attributes, least) for r in resources]
+    parts = [build_records(share, attributes, least) for share in _shares(sections)]
     records = pl.concat(parts) if parts else RECORDS.empty()
     return PreparedRecords(records, disagreeing(sections), unplaced(sections), partition)
+
+
+def _shares(sections: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """The sections in shares of some _SHARE_ROWS, every feeder of a resource whole in one: a roll-up holds its rows."""
+    counts = sections.group_by("resource").len().sort("resource").collect(engine="streaming")
+    for resource, rows in counts.iter_rows():
+        of_resource = sections.filter(resource=resource)
+        shares = -(-rows // _SHARE_ROWS)
+        if shares == 1:
+            yield of_resource
+            continue
+        draw = pl.coalesce("feeder_id_external", "record_key").hash(seed=3) % shares
+        yield from (of_resource.filter(draw == share) for share in range(shares))

@@ -111,6 +111,19 @@ def test_rows_repetitions_ids_and_sums_are_the_drawn_ones(stage: Stage, code: st
     assert stage.first[code].fetched == stage.first[code].expected == raw.height
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_rolled_up_in_shares_the_records_are_the_same(
+    stage: Stage, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows a share may hold: no feeder is in two of them, and none in no share."""
+    by = ["resource", "feeder_id_external"]
+    whole = prepare_records(stage.local[code], SNAPSHOT, stage.lake).records.sort(by)
+    monkeypatch.setattr("hc_platform.pipeline.feeders._SHARE_ROWS", max(1, whole.height // 7))
+    shared = prepare_records(stage.local[code], SNAPSHOT, stage.lake).records
+    assert not shared.equals(whole)  # they come in another order: it was rolled up in shares
+    assert shared.sort(by).equals(whole)
+
+
 def test_some_utility_has_repeated_rows(stage: Stage) -> None:
     assert any(truth(stage.shipped[c], stage.layers[c])["repeated_rows"].sum() for c in CODES)
 
