@@ -120,14 +120,12 @@ class Lake:
             raise ValueError(
                 f"{table.name} is partitioned by {table.partition_by}, not by {tuple(partition)}"
             )
-        self._ensure(table)
         predicate = " AND ".join(f"{k} = '{_literal(v)}'" for k, v in partition.items()) or None
-        return self._write(table, rows, {"mode": "overwrite", "predicate": predicate}, run_id)
+        return self._commit(table, rows, {"mode": "overwrite", "predicate": predicate}, run_id)
 
     def append(self, table: Table, rows: pl.DataFrame, *, run_id: str | None = None) -> int:
         """Add rows in one commit."""
-        self._ensure(table)
-        return self._write(table, rows, {"mode": "append"}, run_id)
+        return self._commit(table, rows, {"mode": "append"}, run_id)
 
     def append_missing(
         self, table: Table, missing: Callable[[pl.LazyFrame], pl.DataFrame], *, run_id: str | None = None
@@ -137,16 +135,15 @@ class Lake:
         Of two processes that do so at once the later one asks again, so none adds what the other did: both name one
         Delta transaction identifier, of which no two may be committed from the same state.
         """
-        self._ensure(table)
+        delta = self._ensure(table)
 
         @_commit_retry
         def add() -> pl.DataFrame:
-            delta = self.open(table)
-            assert delta is not None  # noqa: S101 - ensured
+            delta.update_incremental()
             rows = missing(_rows(delta, table))
             if rows.height:
                 once = Transaction("append_missing", delta.version())
-                self._write(table, rows, {"mode": "append"}, run_id, onto=delta, transactions=[once])
+                self._write(delta, table, _slices(rows), {"mode": "append"}, run_id, [once])
             return rows
 
         return add()
@@ -160,22 +157,41 @@ class Lake:
         delta.create_checkpoint()
         return len(delta.vacuum(retention_hours=days * 24, dry_run=False, enforce_retention_duration=False))
 
-    def _write(
+    def _commit(
         self,
         table: Table,
         rows: pl.DataFrame | Iterable[pl.DataFrame],
         how: dict[str, Any],
         run_id: str | None,
-        *,
-        onto: DeltaTable | None = None,
+    ) -> int:
+        delta = self._ensure(table)
+        if not isinstance(rows, pl.DataFrame):
+            # a stream cannot be read twice; its partition has one writer, so nothing conflicts
+            return self._write(delta, table, rows, how, run_id)
+        whole = rows
+
+        @_commit_retry
+        def write() -> int:
+            delta.update_incremental()
+            return self._write(delta, table, _slices(whole), how, run_id)
+
+        return write()
+
+    def _write(
+        self,
+        delta: DeltaTable,
+        table: Table,
+        frames: Iterable[pl.DataFrame],
+        how: dict[str, Any],
+        run_id: str | None,
         transactions: list[Transaction] | None = None,
     ) -> int:
-        """Write the rows; on top of the state `onto`, or of the newest. Returns how many."""
+        """One commit on top of the state that `delta` is in; returns the rows."""
         from pyarrow import RecordBatchReader
 
         counted = 0
 
-        def batches(frames: Iterable[pl.DataFrame]) -> "Iterator[pa.RecordBatch]":
+        def batches() -> "Iterator[pa.RecordBatch]":
             nonlocal counted
             for frame in frames:
                 counted += frame.height
@@ -187,44 +203,31 @@ class Lake:
                 )
 
         schema = _arrow_schema(table)
-        properties = CommitProperties(
-            custom_metadata={"run_id": run_id} if run_id else None, app_transactions=transactions
+        write_deltalake(
+            delta,
+            RecordBatchReader.from_batches(schema, batches()),
+            **how,
+            target_file_size=_FILE_BYTES,
+            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP),
+            commit_properties=CommitProperties(
+                custom_metadata={"run_id": run_id} if run_id else None, app_transactions=transactions
+            ),
         )
-
-        def write(frames: Iterable[pl.DataFrame]) -> None:
-            nonlocal counted
-            counted = 0
-            write_deltalake(
-                onto or self.uri(table),
-                RecordBatchReader.from_batches(schema, batches(frames)),
-                **how,
-                storage_options=dict(self.storage_options),
-                target_file_size=_FILE_BYTES,
-                writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP),
-                commit_properties=properties,
-            )
-
-        if not isinstance(rows, pl.DataFrame):
-            write(rows)  # a stream cannot be read twice; its partition has one writer, so nothing conflicts
-        elif onto is not None:
-            write(_slices(rows))
-        else:
-            _commit_retry(lambda: write(_slices(rows)))()
         return counted
 
-    def _ensure(self, table: Table) -> None:
-        """Create the table if it is not there, and the columns that it lacks; several processes may do so at once."""
+    def _ensure(self, table: Table) -> DeltaTable:
+        """The table, made if it is not there, with the columns that it lacks; several processes may do so at once."""
         delta = self.open(table)
         if delta is not None:
             there = {f.name for f in delta.schema().fields}
             missing = [f for f in Schema.from_arrow(_arrow_schema(table)).fields if f.name not in there]
             if missing:
                 _commit_retry(delta.alter.add_columns)(missing)
-            return
+            return delta
         if self.is_local:
             Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
         try:
-            DeltaTable.create(
+            return DeltaTable.create(
                 self.uri(table),
                 _arrow_schema(table),
                 mode="ignore",
@@ -234,8 +237,9 @@ class Lake:
                 storage_options=dict(self.storage_options),
             )
         except DeltaError:
-            if self.open(table) is None:  # otherwise another process was first
-                raise
+            if delta := self.open(table):  # another process was first
+                return delta
+            raise
 
     def _open_remote(self, uri: str) -> "pa.NativeFile":
         import pyarrow.fs
