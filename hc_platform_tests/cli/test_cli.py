@@ -96,15 +96,3 @@ def test_export_of_an_empty_lake_holds_every_table(tmp_path: Path) -> None:
     again = hc("export", str(target), data=tmp_path)
     assert again.returncode == 1
     assert "exists" in again.stderr
-
-
-def test_the_demo_reaches_no_real_lake_and_no_real_instance(tmp_path: Path) -> None:
-    real = {"HC_LAKE_ROOT": str(tmp_path / "real-lake"), "DAGSTER_HOME": str(tmp_path / "real-home")}
-    (tmp_path / "real-home").mkdir()
-    small = ("--scale", "0.02", "--devices", "0")
-    done = hc("demo", "--data-dir", str(tmp_path / "demo"), *small, data=tmp_path / "real", **real)
-    assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "real-lake").exists()
-    assert not (tmp_path / "real").exists()
-    assert list((tmp_path / "real-home").iterdir()) == []
-    assert (tmp_path / "demo" / "lake" / "sections").is_dir()

@@ -104,19 +104,23 @@ def test_no_command_is_left_out() -> None:
 
 @pytest.mark.timeout(900)
 def test_the_commands_run_as_they_stand(stage: Stage) -> None:
+    # the demo goes to its own configs and folder, and touches neither a real lake nor a real instance
+    real = {name: stage.folder / f"real-{name}" for name in ("HC_DATA_DIR", "HC_LAKE_ROOT", "DAGSTER_HOME")}
+    real["DAGSTER_HOME"].mkdir()
+    plain = {k: v for k, v in stage.environment.items() if k != "HC_CONFIG_DIR"}
+    demo = Stage(stage.folder, plain | {name: str(path) for name, path in real.items()})
     said = {}
     for command in ORDINARY:
-        # the demo goes to its own configs and data folder, not to those of this stage
-        hidden = {"HC_CONFIG_DIR", "HC_DATA_DIR"} if command == "make demo" else set()
-        kept = {k: v for k, v in stage.environment.items() if k not in hidden}
-        done = Stage(stage.folder, kept).run(command)
+        done = (demo if command == "make demo" else stage).run(command)
         said[command] = done.stdout + done.stderr
+    assert [str(path) for folder in real.values() for path in folder.rglob("*")] == []
     assert "all numbers above are synthetic" in said["make demo"]
     assert "nothing was written" in said["hc ingest --utility pge --dry-run"]
     assert "unchanged since" in said["hc ingest --utility all"]
     assert "complete" in said["hc ingest --utility pge --force"]
     assert (stage.folder / "hosting_capacity.duckdb").is_file()
     assert (stage.folder / "data" / "demo" / "warehouse.duckdb").is_file()
+    assert (stage.folder / "data" / "demo" / "lake" / "sections").is_dir()
 
     [notebook] = blocks("python")
     done = subprocess.run(
