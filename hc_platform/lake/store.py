@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _ROW_GROUP = 50_000
 _FILE_BYTES = 128 << 20
+# Commits; Delta's default is 100. Every tick appends to tables that it opens first: over a day of ticks an opening took
+# 11 ms with the default, 5 ms with this.
+_CHECKPOINT_EVERY = "25"
 _commit_retry = retry(
     retry=retry_if_exception_type(CommitFailedError),
     wait=wait_random_exponential(multiplier=0.1, max=5),
@@ -234,6 +237,7 @@ class Lake:
                 partition_by=list(table.partition_by),
                 name=table.name,
                 description=table.meaning,
+                configuration={"delta.checkpointInterval": _CHECKPOINT_EVERY},
                 storage_options=dict(self.storage_options),
             )
         except DeltaError:

@@ -1,6 +1,7 @@
 """Many writers, readers and killed writers on one lake: no lock errors, no torn reads, no lost partitions."""
 
 import json
+import multiprocessing
 import random
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from hc_platform.lake.warehouse import connect, publish
 from hc_platform_tests.lake import worker
 
 WRITERS, VERSIONS, KILLS = 8, 4, 50
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([worker.__name__])
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
@@ -74,11 +77,15 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_partition_or_the_new_one(t
     for _ in range(KILLS):
         # it writes version after version from the moment it says so, and is killed while it does
         first, last = version + 1, version + 100
-        with start("write", tmp_path, "u0", first, last, 2) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-            time.sleep(chance.uniform(0.0, 3 * took))
-            writer.kill()
+        told = PROCESSES.Event()
+        writer = PROCESSES.Process(
+            target=worker.write_once_told, args=(told, tmp_path, "u0", range(first, last), 2)
+        )
+        writer.start()
+        assert told.wait(60)
+        time.sleep(chance.uniform(0.0, 3 * took))
+        writer.kill()
+        writer.join()
         (rows, kinds, now), (record_rows, record_kinds, record_now) = state(tmp_path)
         assert (rows, kinds, record_rows, record_kinds) == (worker.ROWS, 1, 500, 1)
         assert version <= now < last

@@ -6,6 +6,7 @@ whole partition (all rows, one version) from a torn or mixed one. Prints one JSO
 
 import json
 import sys
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +54,12 @@ def write(data: Path, code: str, versions: range, publish_every: int) -> dict[st
         except Exception as error:  # counted: the test asserts that there is none
             errors.append(repr(error)[:300])
     return {"written": len(versions) - len(errors), "errors": errors}  # type: ignore[dict-item]
+
+
+def write_once_told(told: Event, data: Path, code: str, versions: range, publish_every: int) -> None:
+    """The same, after it has said that it begins."""
+    told.set()
+    write(data, code, versions, publish_every)
 
 
 _ASK = """SELECT utility_code, count(*), count(DISTINCT hosting_capacity_mw), count(DISTINCT {key})

@@ -118,7 +118,8 @@ def test_rolled_up_in_shares_the_records_are_the_same(
     """However many rows a share may hold: no feeder is in two of them, and none in no share."""
     by = ["resource", "feeder_id_external"]
     whole = prepare_records(stage.local[code], SNAPSHOT, stage.lake).records.sort(by)
-    monkeypatch.setattr("hc_platform.pipeline.feeders._SHARE_ROWS", max(1, whole.height // 7))
+    rows = stage.lake.scan(SECTIONS, utility_code=code).group_by("resource").len().max().collect()["len"][0]
+    monkeypatch.setattr("hc_platform.pipeline.feeders._SHARE_ROWS", rows // 3)
     shared = prepare_records(stage.local[code], SNAPSHOT, stage.lake).records
     assert not shared.equals(whole)  # they come in another order: it was rolled up in shares
     assert shared.sort(by).equals(whole)
