@@ -49,6 +49,7 @@ endif
 	$(BIN)/python -m benchmarks.arcgis_download
 	$(BIN)/python -m benchmarks.normalize
 	$(BIN)/python -m benchmarks.end_to_end
+	$(BIN)/python -m benchmarks.catalogue --scale 0 --compare 0.01
 	$(BIN)/python -m benchmarks.joins
 	$(BIN)/python -m benchmarks.charge
 	$(BIN)/python -m benchmarks.charge_replay --days 31
