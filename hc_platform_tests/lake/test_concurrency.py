@@ -79,7 +79,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_partition_or_the_new_one(t
         first, last = version + 1, version + 100
         told = PROCESSES.Event()
         writer = PROCESSES.Process(
-            target=worker.write_once_told, args=(told, tmp_path, "u0", range(first, last), 2)
+            target=worker.say_and_write, args=(told, tmp_path, "u0", range(first, last), 2)
         )
         writer.start()
         assert told.wait(60)

@@ -56,8 +56,8 @@ def write(data: Path, code: str, versions: range, publish_every: int) -> dict[st
     return {"written": len(versions) - len(errors), "errors": errors}  # type: ignore[dict-item]
 
 
-def write_once_told(told: Event, data: Path, code: str, versions: range, publish_every: int) -> None:
-    """The same, after it has said that it begins."""
+def say_and_write(told: Event, data: Path, code: str, versions: range, publish_every: int) -> None:
+    """The same, after saying that it begins."""
     told.set()
     write(data, code, versions, publish_every)
 
@@ -95,8 +95,6 @@ def read(data: Path, hold: bool, stop: Path) -> dict[str, object]:
 def main() -> None:
     """worker.py write DATA CODE FIRST LAST PUBLISH_EVERY | read DATA held|anew STOP."""
     what, data, *rest = sys.argv[1:]
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
     if what == "write":
         code, first, last, every = rest
         answer: object = write(Path(data), code, range(int(first), int(last)), int(every))
